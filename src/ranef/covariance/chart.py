@@ -1,0 +1,141 @@
+"""From parameters to relative covariance factors and back.
+
+The covariance matrix of one factor's effects, relative to sigma^2, is Sigma = T T', block diagonal
+with one block for every random term (one 1 x 1 block per column for ``||``). The public theta are
+the lower triangles of the blocks' Cholesky factors, column by column, diagonals not negative.
+
+The lower-triangular factor is a bad coordinate system where an early diagonal is nearly zero and a
+later one is not: the criterion has a curved valley there. An optimizer without memory can change
+coordinates before every step. `pivoted` re-expresses every block by its Cholesky factor with the
+largest remaining variance first; the free entries are then T[p[a], b], a >= b.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.typing import FloatArray, IntArray
+
+Blocks = tuple[tuple[int, int], ...]
+Factors = tuple[FloatArray, ...]
+
+# Diagonal entries are kept this far from zero while optimising (whitened coordinates, where a
+# natural size is 1): the criterion changes by less than rounding, and derivatives stay defined.
+SMALLEST_DIAGONAL = 1e-9
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Chart:
+    """Which entries of which T are free: parallel arrays (m,)."""
+
+    factor: IntArray
+    row: IntArray
+    col: IntArray
+
+    @property
+    def size(self) -> int:
+        """Number of parameters, m."""
+        return len(self.factor)
+
+    def read(self, T: Factors) -> FloatArray:
+        """Return the free entries of T, (m,)."""
+        index = zip(self.factor, self.row, self.col, strict=True)
+        return np.array([T[f][a, b] for f, a, b in index])
+
+    def write(self, T: Factors, x: FloatArray) -> Factors:
+        """Return a copy of T with its free entries replaced by ``x``."""
+        out = tuple(t.copy() for t in T)
+        for f, a, b, value in zip(self.factor, self.row, self.col, x, strict=True):
+            out[f][a, b] = value
+        return out
+
+
+def lower_chart(blocks: tuple[Blocks, ...]) -> Chart:
+    """Return the chart of lower triangles, factor by factor, block by block, column by column."""
+    entries = [
+        (f, a, b)
+        for f, parts in enumerate(blocks)
+        for start, stop in parts
+        for b in range(start, stop)
+        for a in range(b, stop)
+    ]
+    return _chart(entries)
+
+
+def _chart(entries: list[tuple[int, int, int]]) -> Chart:
+    table = np.array(entries, dtype=np.intp).reshape(-1, 3)
+    return Chart(table[:, 0], table[:, 1], table[:, 2])
+
+
+def identity(blocks: tuple[Blocks, ...]) -> Factors:
+    """Return T = I for every factor."""
+    return tuple(np.eye(parts[-1][1]) for parts in blocks)
+
+
+def lower_factor(M: FloatArray) -> FloatArray:
+    """Return lower triangular L with L L' = M M' and a diagonal that is not negative."""
+    L: FloatArray = np.linalg.qr(M.T, mode="r").T
+    if L.shape[1] < L.shape[0]:
+        L = np.hstack([L, np.zeros((L.shape[0], L.shape[0] - L.shape[1]))])
+    return L * np.where(L.diagonal() < 0, -1.0, 1.0)
+
+
+def lower(T: Factors, blocks: tuple[Blocks, ...]) -> Factors:
+    """Return the lower-triangular factors of the same covariance matrices, block by block."""
+    out = []
+    for t, parts in zip(T, blocks, strict=True):
+        L = np.zeros_like(t)
+        for start, stop in parts:
+            L[start:stop, start:stop] = lower_factor(t[start:stop, start:stop])
+        out.append(L)
+    return tuple(out)
+
+
+def pivoted(T: Factors, blocks: tuple[Blocks, ...]) -> tuple[Factors, Chart]:
+    """Return pivoted Cholesky factors of T T', kept away from singularity, and their chart."""
+    out, entries = [], []
+    for f, (t, parts) in enumerate(zip(T, blocks, strict=True)):
+        new = np.zeros_like(t)
+        for start, stop in parts:
+            block, order = _pivoted_block(t[start:stop, start:stop])
+            new[start:stop, start:stop] = block
+            entries += [
+                (f, start + int(order[a]), start + b)
+                for b in range(stop - start)
+                for a in range(b, stop - start)
+            ]
+        out.append(new)
+    return tuple(out), _chart(entries)
+
+
+def _pivoted_block(t: FloatArray) -> tuple[FloatArray, IntArray]:
+    """Return L with L L' = t t', L[order] lower triangular with decreasing diagonal.
+
+    Householder reflections from the right act on the factor itself: squaring it would lose the
+    small directions that singular fits are about.
+    """
+    k = t.shape[0]
+    if k == 1:
+        size = max(abs(float(t[0, 0])), SMALLEST_DIAGONAL)
+        return np.array([[size]]), np.zeros(1, dtype=np.intp)
+    work = t.copy()
+    order = np.arange(k)
+    for b in range(k):
+        rest = work[order[b:], b:]
+        best = int(np.argmax((rest * rest).sum(axis=1)))
+        order[b], order[b + best] = order[b + best], order[b]
+        v = work[order[b], b:].copy()
+        norm = float(np.sqrt(v @ v))
+        if norm > 0.0:
+            # reflect v onto norm * e_1, with the sign that avoids cancellation, then flip
+            sign = 1.0 if v[0] >= 0 else -1.0
+            v[0] += sign * norm
+            work[:, b:] -= np.outer(work[:, b:] @ v, v) * (2.0 / (v @ v))
+            work[:, b] *= -sign
+        work[order[b], b + 1 :] = 0.0
+        work[order[b], b] = max(norm, SMALLEST_DIAGONAL)
+    for b in range(k):
+        work[order[:b], b] = 0.0
+    return work, order

@@ -1,0 +1,215 @@
+"""Turns a formula and data into a `Design`.
+
+Order of events, as in R: find the variables; evaluate every expression on all rows; drop the rows
+in which something is missing; number the levels that are left; make the columns; check.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from ranef.design.checks import check_design, check_rows
+from ranef.design.coding import full_codings
+from ranef.design.columns import Product, Source, stack
+from ranef.design.evaluate import Evaluator
+from ranef.design.frame import open_frame
+from ranef.design.grouping import combine, group_column
+from ranef.design.rows import find_rows, read_numbers
+from ranef.design.sources import SourceMaker
+from ranef.design.spec import ColumnSpec, TermColumns
+from ranef.design.types import Design, Grouping, RandomTerm
+from ranef.errors import DataError
+from ranef.formula import Expression, GroupTerm, ModelFormula, TermSum, parse_formula
+from ranef.typing import FloatArray, NaAction, check_choice
+
+
+def build_design(
+    formula: ModelFormula | str,
+    data: Any,
+    *,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, str] | None = None,
+    na_action: NaAction = "drop",
+    context: Mapping[str, Any] | None = None,
+) -> Design:
+    """Make the arrays of a model.
+
+    Use it to see the matrices that a fit works on; fitting calls it for you.
+
+    Parameters
+    ----------
+    formula : ModelFormula or str
+    data : pandas, polars or pyarrow table, or dict of columns
+    weights : str or array (n_total,), optional
+        Column or values; one positive number for each row of the data.
+    offset : str or array (n_total,), optional
+        Column or values, added to the ``offset()`` terms.
+    contrasts : mapping of str to str, optional
+        For factors of the fixed part: ``treatment``, ``sum``, ``helmert`` or ``poly``.
+    na_action : str
+        ``drop`` rows with missing values, or ``raise``.
+    context : mapping of str to object, optional
+        Functions and constants that the formula may use besides its own.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read, or names what does not exist.
+    DataError
+        If the data cannot be used for it.
+
+    Examples
+    --------
+    >>> data = {"y": [1.0, 2.5, 3.0, 4.5, 4.0, 6.5], "x": [1, 2, 3, 1, 2, 3], "g": list("aaabbb")}
+    >>> design = build_design("y ~ x + (1 | g)", data)
+    >>> design.x_names
+    ('Intercept', 'x')
+    >>> design.terms[0].grouping.levels.tolist()
+    ['a', 'b']
+    """
+    check_choice("na_action", na_action, NaAction)
+    frame = open_frame(data)
+    if not isinstance(formula, ModelFormula):
+        formula = parse_formula(formula, frame.names)
+    evaluator = Evaluator(frame, formula.source, dict(context or {}))
+    check_rows(frame)
+    weight_numbers = read_numbers("weights", weights, frame)
+    offset_numbers = read_numbers("offset", offset, frame)
+    rows = find_rows(formula, evaluator, (weight_numbers, offset_numbers), na_action)
+    maker = SourceMaker(evaluator, rows, dict(contrasts or {}))
+    maker.check_contrasts(formula)
+    y = maker.response(formula.response)
+    X, fixed = _fixed_part(formula, maker, offset if isinstance(offset, str) else None)
+    terms = _random_part(formula, maker, X, fixed.names)
+    design = Design(
+        formula=formula,
+        response=formula.response.label,
+        y=y,
+        X=X,
+        x_names=fixed.names,
+        terms=terms,
+        weights=rows.take(weight_numbers),
+        offset=_total_offset(formula, maker, rows.take(offset_numbers)),
+        index=rows.index,
+        n_total=frame.size,
+        dropped=rows.dropped,
+        spec=fixed,
+    )
+    check_design(design)
+    return design
+
+
+def _fixed_part(
+    formula: ModelFormula, maker: SourceMaker, offset_column: str | None
+) -> tuple[FloatArray | sparse.csc_array, ColumnSpec]:
+    products, spec = _products(formula.fixed, maker, formula, offset_column=offset_column)
+    return stack(products, maker.rows.size, formula.fixed.intercept), spec
+
+
+def _products(
+    total: TermSum,
+    maker: SourceMaker,
+    formula: ModelFormula,
+    *,
+    fixed: bool = True,
+    offset_column: str | None = None,
+) -> tuple[list[Product], ColumnSpec]:
+    """Return the columns of a sum of terms, and how to make them again."""
+    sources: dict[str, Source] = {}
+    for term in total.terms:
+        for factor in term.factors:
+            sources.setdefault(factor.text, maker.source(factor, fixed=fixed))
+    factors = [text for text, source in sources.items() if hasattr(source, "coding")]
+    products: list[Product] = []
+    columns: list[TermColumns] = []
+    names = ["Intercept"] if total.intercept else []
+    codings = full_codings(total.terms, factors, total.intercept)
+    for term, full in zip(total.terms, codings, strict=True):
+        product = Product(tuple(sources[factor.text] for factor in term.factors), full)
+        start = len(names)
+        names += product.names
+        products.append(product)
+        columns.append(TermColumns(term, full, start, len(names)))
+    spec = ColumnSpec(
+        formula.source,
+        total,
+        tuple(columns),
+        tuple(names),
+        {text: s.suffixes for text, s in sources.items() if hasattr(s, "suffixes")},
+        {text: s.coding for text, s in sources.items() if hasattr(s, "coding")},
+        maker.evaluator.states,
+        maker.evaluator.context,
+        formula.offsets if fixed else (),
+        offset_column,
+    )
+    return products, spec
+
+
+def _random_part(
+    formula: ModelFormula,
+    maker: SourceMaker,
+    X: FloatArray | sparse.csc_array,
+    x_names: tuple[str, ...],
+) -> tuple[RandomTerm, ...]:
+    """Make the random terms; columns that X has already are views of X."""
+    shared: dict[str, FloatArray] = {}
+    if isinstance(X, np.ndarray):
+        shared = {name: X[:, position] for position, name in enumerate(x_names)}
+    groupings: dict[str, Grouping] = {}
+    terms = []
+    for term in formula.random:
+        products, spec = _products(term.effects, maker, formula, fixed=False)
+        columns: list[FloatArray | None] = [None] if term.effects.intercept else []
+        for product in products:
+            names = product.names
+            if all(name in shared for name in names):
+                columns += [shared[name] for name in names]
+                continue
+            for name, column in zip(names, product.columns(), strict=True):
+                if name not in shared:
+                    shared[name] = np.array(column, dtype=np.float64)
+                columns.append(shared[name])
+        for column in columns:
+            if column is not None:
+                column.flags.writeable = False
+        if term.group_name not in groupings:
+            groupings[term.group_name] = _grouping(term, maker)
+        grouping = groupings[term.group_name]
+        terms.append(
+            RandomTerm(term.label, grouping, spec.names, tuple(columns), term.correlated, spec)
+        )
+    return tuple(terms)
+
+
+def _grouping(term: GroupTerm, maker: SourceMaker) -> Grouping:
+    parts = [maker.groups(variable.names[0]) for variable in term.group]
+    codes, levels = parts[0] if len(parts) == 1 else combine(parts)
+    variables = tuple(variable.names[0] for variable in term.group)
+    return Grouping(term.group_name, variables, codes, levels)
+
+
+def _total_offset(
+    formula: ModelFormula, maker: SourceMaker, argument: FloatArray | None
+) -> FloatArray | None:
+    total = argument
+    for expression in formula.offsets:
+        values = _offset_values(expression, maker)
+        total = values if total is None else total + values
+    return total
+
+
+def _offset_values(expression: Expression, maker: SourceMaker) -> FloatArray:
+    source = maker.source(expression, fixed=True)
+    if hasattr(source, "coding") or len(source.columns) != 1:
+        raise DataError(f"the offset {expression.label!r} is not a column of numbers.")
+    return np.array(source.columns[0], dtype=np.float64)
+

@@ -1,0 +1,67 @@
+"""What must hold before a model is worth fitting. Each check has one message."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ranef.design.frame import Frame
+from ranef.design.types import Design, RandomTerm
+from ranef.errors import DataError
+
+
+def check_rows(frame: Frame) -> None:
+    """Raise DataError if there are no rows."""
+    if frame.size == 0:
+        raise DataError("the data are empty: there are no rows.")
+
+
+def check_design(design: Design) -> None:
+    """Raise DataError if the model cannot be identified from these data."""
+    y = design.y
+    if y.min() == y.max():
+        raise DataError(
+            f"the response {design.response!r} is constant ({y[0]:g}); there is nothing to explain."
+        )
+    _check_weights(design)
+    for term in design.terms:
+        _check_levels(term, len(y))
+        _check_columns(term)
+
+
+def _check_weights(design: Design) -> None:
+    weights = design.weights
+    if weights is None:
+        return
+    if (weights < 0).any():
+        raise DataError("weights must be positive; some are negative.")
+    if (weights == 0).any():
+        raise DataError(
+            f"{np.count_nonzero(weights == 0)} weights are zero; drop these rows instead."
+        )
+
+
+def _check_levels(term: RandomTerm, n: int) -> None:
+    grouping, k = term.grouping, len(term.columns)
+    J = grouping.size
+    if J < 2:
+        raise DataError(
+            f"the grouping factor {grouping.name!r} has a single level, "
+            f"{str(grouping.levels[0])!r}; a random term needs at least two."
+        )
+    if J >= n:
+        raise DataError(
+            f"the grouping factor {grouping.name!r} has {J} levels for {n} observations; with one "
+            "observation per group its variance cannot be told from the residual variance."
+        )
+    if k * J >= n:
+        raise DataError(
+            f"the random term {term.label} has {k * J} effects ({k} for each of {J} levels) for "
+            f"{n} observations; its variances cannot be told from the residual variance. "
+            "Use fewer effects per group."
+        )
+
+
+def _check_columns(term: RandomTerm) -> None:
+    for name, column in zip(term.names, term.columns, strict=True):
+        if column is not None and not column.any():
+            raise DataError(f"in the random term {term.label} the column {name!r} is all zero.")

@@ -1,0 +1,115 @@
+"""What the data become: arrays with names, ready for cross-products.
+
+A `Design` holds one row per used observation. Nothing in it aliases the caller's data, and
+nothing later in the pipeline looks at the caller's data frame again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+from scipy import sparse
+
+from ranef.formula.terms import ModelFormula
+from ranef.typing import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Grouping:
+    """A grouping factor: which level every row belongs to.
+
+    Attributes
+    ----------
+    name : str
+        As written in the formula: ``Subject`` or ``a:b``.
+    variables : tuple of str
+        The columns that are combined, in the order of the formula.
+    codes : int32 array (n,)
+        Level of every row, 0 .. J-1; every level occurs.
+    levels : pandas.Index (J,)
+        Labels in the order of R: categories in their order, anything else sorted.
+        Combinations are strings ``"a1:b1"``, ordered by the first variable, then the second.
+    """
+
+    name: str
+    variables: tuple[str, ...]
+    codes: IntArray
+    levels: pd.Index
+
+    @property
+    def size(self) -> int:
+        """Number of levels, J."""
+        return len(self.levels)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RandomTerm:
+    """One random-effects term ``(columns | group)`` of the model.
+
+    Attributes
+    ----------
+    label : str
+        The term as the user wrote it, e.g. ``(Days | Subject)``.
+    grouping : Grouping
+        Shared (the same object) by all terms on the same factor.
+    names : tuple of str (k,)
+        Column names: ``Intercept``, ``Days``, ``Machine[T.B]``.
+    columns : tuple (k,) of float64 array (n,) or None
+        Values of each column; None stands for a column of ones. Read-only.
+    correlated : bool
+        False for ``||``: the covariance matrix is diagonal.
+    spec : object
+        What materialises the same columns from new data (a formulaic ModelSpec).
+    """
+
+    label: str
+    grouping: Grouping
+    names: tuple[str, ...]
+    columns: tuple[FloatArray | None, ...]
+    correlated: bool
+    spec: Any
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Design:
+    """The model in arrays. n rows, p columns, random terms in the order of the formula.
+
+    Attributes
+    ----------
+    formula : ModelFormula
+        What was asked for.
+    response : str
+        The response as written, e.g. ``log(conc)``.
+    y : float64 array (n,)
+        Response; the offset is *not* subtracted.
+    X : float64 array (n, p), Fortran order, or scipy.sparse.csc_array (n, p)
+        Fixed-effects columns, aliased ones included.
+    x_names : tuple of str (p,)
+    terms : tuple of RandomTerm
+    weights, offset : float64 array (n,) or None
+        ``offset`` is the sum of the argument and of all ``offset()`` terms.
+    index : pandas.Index (n,)
+        The caller's row labels of the used rows (a RangeIndex where there were none).
+    n_total : int
+        Rows in the caller's data; ``n_total - n`` were dropped.
+    dropped : mapping variable -> int
+        Rows with a missing value in that variable (a row may count for several).
+    spec : object
+        What materialises X and the offset from new data.
+    """
+
+    formula: ModelFormula
+    response: str
+    y: FloatArray
+    X: FloatArray | sparse.csc_array
+    x_names: tuple[str, ...]
+    terms: tuple[RandomTerm, ...]
+    weights: FloatArray | None
+    offset: FloatArray | None
+    index: pd.Index
+    n_total: int
+    dropped: Mapping[str, int]
+    spec: Any

@@ -1,0 +1,209 @@
+"""From a design to the core's problem, and from the core's coordinates back to the user's.
+
+The core sees grouping factors, each with the columns of all its random terms side by side, ordered
+by their number of random effects, in whitened coordinates. Users see terms, ordered by decreasing
+number of levels, in the units of their data. This module is the only place that knows both.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.covariance.chart import Factors, lower_factor
+from ranef.design.types import Design, RandomTerm
+from ranef.errors import FitError
+from ranef.linalg.conditioning import FixedBasis, fixed_basis, whitening
+from ranef.linalg.crossproducts import GroupedColumns, cross_products
+from ranef.linalg.plan import make_plan
+from ranef.objective import Objective, State
+from ranef.typing import FloatArray
+
+# The residual sum of squares must exceed this, relative to the response, to be more than rounding.
+SMALLEST_RESIDUAL = 1e-13
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TermSlot:
+    """Where a random term lives in the core: columns start:stop of a factor."""
+
+    term: RandomTerm
+    factor: int
+    start: int
+    stop: int
+
+    @property
+    def blocks(self) -> list[tuple[int, int]]:
+        """Independent covariance blocks of the term, as columns of its factor."""
+        if self.term.correlated:
+            return [(self.start, self.stop)]
+        return [(column, column + 1) for column in range(self.start, self.stop)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Problem:
+    """A model ready to be optimised.
+
+    Attributes
+    ----------
+    basis : FixedBasis
+    groups : tuple of GroupedColumns
+        Grouping factors in the core's order.
+    slots : tuple of TermSlot
+        Random terms in the public order: decreasing number of levels, then as written.
+    objective : Objective
+    """
+
+    basis: FixedBasis
+    groups: tuple[GroupedColumns, ...]
+    slots: tuple[TermSlot, ...]
+    objective: Objective
+
+    def theta_entries(self) -> list[tuple[TermSlot, int, int]]:
+        """Return (term, row, column) of every element of theta, columns of the factor."""
+        return [
+            (slot, a, b)
+            for slot in self.slots
+            for start, stop in slot.blocks
+            for b in range(start, stop)
+            for a in range(b, stop)
+        ]
+
+    def theta_names(self) -> list[str]:
+        """Return names like ``Subject.Intercept`` and ``Subject.Days.Intercept``."""
+        names = []
+        for slot, a, b in self.theta_entries():
+            row, col = (slot.term.names[i - slot.start] for i in (a, b))
+            group = slot.term.grouping.name
+            names.append(f"{group}.{row}" if a == b else f"{group}.{row}.{col}")
+        return names
+
+    def to_core(self, theta: FloatArray) -> Factors:
+        """Return the core's factors for public parameters: T~ = W^-1 T."""
+        T = [np.zeros((group.width, group.width)) for group in self.groups]
+        for (slot, a, b), value in zip(self.theta_entries(), theta, strict=True):
+            T[slot.factor][a, b] = value
+        return tuple(
+            np.linalg.solve(group.whitening, t) for group, t in zip(self.groups, T, strict=True)
+        )
+
+    def to_public(self, T: Factors) -> FloatArray:
+        """Return public parameters: the lower Cholesky factors of W T~ T~' W'."""
+        lower: list[FloatArray] = []
+        for group, t in zip(self.groups, T, strict=True):
+            L = np.zeros_like(t)
+            raw = group.whitening @ t
+            for start, stop in group.blocks:
+                L[start:stop, start:stop] = lower_factor(raw[start:stop, start:stop])
+            lower.append(L)
+        return np.array([lower[slot.factor][a, b] for slot, a, b in self.theta_entries()])
+
+    def coefficients(self, state: State) -> FloatArray:
+        """Return the fixed-effects coefficients of the kept columns, (p,)."""
+        return self.basis.estimate + self.basis.R_inverse @ state.solution.gamma
+
+    def covariance(self, state: State) -> FloatArray:
+        """Return the covariance matrix of the coefficients, sigma^2 (X'V0^-1 X)^-1, (p, p)."""
+        q, p = self.objective.plan.q_dense, len(self.basis.kept)
+        L = np.tril(state.factorization.L[q : q + p, q : q + p])
+        half = self.basis.R_inverse @ np.linalg.inv(L).T
+        result: FloatArray = state.sigma2 * (half @ half.T)
+        return result
+
+    def effects(self, state: State) -> list[FloatArray]:
+        """Return the conditional modes of every factor, (k, J), in the user's coordinates."""
+        return [
+            group.whitening @ b for group, b in zip(self.groups, state.solution.b, strict=True)
+        ]
+
+
+def make_problem(design: Design, *, reml: bool) -> Problem:
+    """Condition the design, sum its cross-products and plan the elimination.
+
+    Raises
+    ------
+    FitError
+        If the fixed effects leave nothing to explain, or the crossed factors do not fit into
+        memory.
+    """
+    root_weights = None if design.weights is None else np.sqrt(design.weights)
+    response = design.y if design.offset is None else design.y - design.offset
+    basis = fixed_basis(design.X, response, root_weights)
+    _check_fixed(design, basis, response, root_weights)
+    groups, slots = _group(design, root_weights)
+    products = cross_products(basis, groups, root_weights)
+    plan = make_plan(products, available_memory())
+    return Problem(basis, groups, slots, Objective(plan, reml=reml and len(basis.kept) > 0))
+
+
+def _check_fixed(
+    design: Design, basis: FixedBasis, response: FloatArray, root_weights: FloatArray | None
+) -> None:
+    n, p = len(response), len(basis.kept)
+    if n <= p:
+        raise FitError(
+            f"{n} observations cannot determine {p} fixed effects and a residual variance: use "
+            "fewer fixed effects or more data."
+        )
+    weighted = response if root_weights is None else response * root_weights
+    total = float(np.sqrt(weighted @ weighted))
+    left = float(np.sqrt(basis.residual @ basis.residual))
+    if left <= SMALLEST_RESIDUAL * np.sqrt(n) * total:
+        raise FitError(
+            f"the fixed effects explain {design.response} exactly: nothing is left for random "
+            "effects and residuals. Is the response among the predictors?"
+        )
+
+
+def _group(
+    design: Design, root_weights: FloatArray | None
+) -> tuple[tuple[GroupedColumns, ...], tuple[TermSlot, ...]]:
+    """Merge the terms of each grouping factor; order the factors by their number of effects."""
+    n = len(design.y)
+    members: dict[str, list[RandomTerm]] = {}
+    for term in design.terms:
+        members.setdefault(term.grouping.name, []).append(term)
+    order = sorted(
+        members.values(),
+        key=lambda terms: -terms[0].grouping.size * sum(len(term.names) for term in terms),
+    )
+    groups, slots = [], []
+    for factor, terms in enumerate(order):
+        start, mine = 0, []
+        for term in terms:
+            mine.append(TermSlot(term, factor, start, start + len(term.names)))
+            start += len(term.names)
+        W = np.zeros((start, start))
+        for slot in mine:
+            W[slot.start : slot.stop, slot.start : slot.stop] = whitening(
+                slot.term.columns, n, slot.term.correlated, root_weights
+            )
+        grouping = terms[0].grouping
+        groups.append(
+            GroupedColumns(
+                name=grouping.name,
+                codes=grouping.codes,
+                size=grouping.size,
+                columns=tuple(column for term in terms for column in term.columns),
+                blocks=tuple(block for slot in mine for block in slot.blocks),
+                whitening=W,
+            )
+        )
+        slots += mine
+    position = {id(term): i for i, term in enumerate(design.terms)}
+    slots.sort(key=lambda slot: (-slot.term.grouping.size, position[id(slot.term)]))
+    return tuple(groups), tuple(slots)
+
+
+def available_memory() -> float:
+    """Return the bytes that a fit may use: most of the memory that is free now."""
+    try:
+        pages = os.sysconf("SC_AVPHYS_PAGES")
+        total = os.sysconf("SC_PHYS_PAGES")
+        size = os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # not a POSIX system
+        return 8e9
+    # caches count as used but can be given back
+    return 0.9 * size * max(pages, total // 2)

@@ -1,0 +1,161 @@
+"""`ranef.fit`: the one place that orchestrates, from formula and data to a fitted model."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from ranef.convergence import Status, describe
+from ranef.covariance.chart import Factors, identity
+from ranef.design import build_design
+from ranef.errors import ConvergenceWarning, OptionError, RankDeficiencyWarning
+from ranef.estimation import Problem, make_problem
+from ranef.formula import parse_formula
+from ranef.model import LinearMixedModel
+from ranef.optimize.control import Control
+from ranef.optimize.driver import minimise
+from ranef.typing import ContrastName, FloatArray, NaAction, OptimizerName, check_choice
+
+
+def fit(
+    formula: str,
+    data: Any,
+    reml: bool = True,
+    weights: Any = None,
+    offset: Any = None,
+    contrasts: Mapping[str, ContrastName] | None = None,
+    na_action: NaAction = "drop",
+    optimizer: OptimizerName = "newton",
+    start: Any = None,
+    control: Control | None = None,
+    context: Mapping[str, Callable[..., Any] | Any] | None = None,
+) -> LinearMixedModel:
+    """Fit a linear mixed-effects model.
+
+    Use it wherever observations come in groups: repeated measures, pupils in schools, subjects
+    crossed with items. The formula is lme4's.
+
+    Parameters
+    ----------
+    formula : str
+        For example ``"Reaction ~ Days + (Days | Subject)"``.
+    data : pandas or polars DataFrame, pyarrow Table, or dict of columns
+    reml : bool
+        REML (default) or maximum likelihood.
+    weights : str or array (n,), optional
+        Prior weights w > 0: the residual variance of a row is sigma^2 / w. A column name or
+        values aligned with the rows of ``data``.
+    offset : str or array (n,), optional
+        Known part of the mean, added to ``offset()`` terms of the formula.
+    contrasts : dict, optional
+        Coding per factor: ``"treatment"`` (default), ``"sum"``, ``"helmert"`` or ``"poly"``
+        (default for ordered factors).
+    na_action : {"drop", "raise"}
+        Drop rows with missing values and count them, or refuse them.
+    optimizer : {"newton", "bobyqa", "nelder-mead"}
+    start : array (m,), optional
+        Start values for theta, in the order of `LinearMixedModel.theta`.
+    control : Control, optional
+        Limits and tolerances of the optimizer.
+    context : dict, optional
+        Your own functions and constants that the formula may use.
+
+    Returns
+    -------
+    LinearMixedModel
+
+    Raises
+    ------
+    FormulaError
+        If the formula cannot be read or uses unknown names; it shows where.
+    DataError
+        If the data cannot be used for this model.
+    FitError
+        If the model is not identified or does not fit into memory.
+    OptionError
+        If another argument has a value that is not allowed.
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> m.convergence.status.value
+    'converged'
+    >>> round(m.sigma, 4)
+    25.5918
+
+    References
+    ----------
+    Bates, Maechler, Bolker, Walker 2015, "Fitting Linear Mixed-Effects Models Using lme4",
+    Journal of Statistical Software 67(1).
+    """
+    check_choice("optimizer", optimizer, OptimizerName)
+    check_choice("na_action", na_action, NaAction)
+    if not isinstance(reml, bool | np.bool_):
+        raise OptionError(f"reml must be True or False; got {reml!r}.")
+    if control is None:
+        control = Control()
+    elif not isinstance(control, Control):
+        raise OptionError(f"control must be a ranef.Control; got {control!r}.")
+    design = build_design(
+        formula,
+        data,
+        weights=weights,
+        offset=offset,
+        contrasts=contrasts,
+        na_action=na_action,
+        context=context,
+    )
+    problem = make_problem(design, reml=bool(reml))
+    objective = problem.objective
+    begin = identity(objective.blocks) if start is None else _start(problem, start)
+    optimum, certificate = minimise(objective, begin, optimizer, control)
+    convergence = describe(problem, optimum, certificate, optimizer)
+    state = objective.state(optimum.T)
+    model = LinearMixedModel(
+        formula=design.formula,
+        reml=objective.reml,
+        design=design,
+        convergence=convergence,
+        theta=pd.Series(problem.to_public(optimum.T), index=problem.theta_names()),
+        objective=state.value,
+        problem=problem,
+        state=state,
+    )
+    _warn(model)
+    return model
+
+
+def _start(problem: Problem, start: Any) -> Factors:
+    """Return the caller's start values in the core's coordinates."""
+    names = problem.theta_names()
+    try:
+        values: FloatArray = np.asarray(start, dtype=float)
+    except (TypeError, ValueError):
+        values = np.full(0, np.nan)
+    if values.shape != (len(names),) or not np.isfinite(values).all():
+        raise OptionError(
+            f"start must be {len(names)} finite numbers ({', '.join(names)}); got {start!r}."
+        )
+    return problem.to_core(values)
+
+
+def _warn(model: LinearMixedModel) -> None:
+    """Issue the warnings a user must see, each once."""
+    if model.dropped_columns:
+        warnings.warn(
+            "fixed effects are rank deficient: dropped "
+            + ", ".join(model.dropped_columns)
+            + " (determined by the columns before)",
+            RankDeficiencyWarning,
+            stacklevel=3,
+        )
+    if model.convergence.status is Status.NOT_CONVERGED:
+        warnings.warn(model.convergence.message, ConvergenceWarning, stacklevel=3)
+
+
+__all__ = ["fit", "parse_formula"]

@@ -1,0 +1,201 @@
+"""From the formula's characters to formulaic tokens, one list for each part of the formula.
+
+formulaic's tokenizer cuts the string; the passes here add what R's grammar has and formulaic's has
+not: `(effects | group)`, the intercept inside it, names quoted in backquotes, functions whose
+arguments are R. Every part is then an ordinary token list for formulaic's AST builder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from formulaic.parser.algos.tokenize import tokenize
+from formulaic.parser.types import Token
+
+from ranef.errors import FormulaError
+from ranef.formula.expression import Expression, parse_expression
+from ranef.formula.lexer import OPERATORS, check_brackets, lex
+from ranef.formula.nodes import Name
+from ranef.formula.operators import token_span
+
+KIND = Token.Kind
+_TERM_OPERATORS = {"~", "|", "||", "+", "-", "*", "/", ":", "^", "in"}
+
+
+@dataclass(frozen=True, slots=True)
+class BarGroup:
+    """The tokens of one ``( effects | group )``: indices into the list it was found in."""
+
+    opening: int
+    bar: int
+    closing: int
+
+
+def read_tokens(formula: str) -> tuple[list[Token], dict[str, Expression]]:
+    """Return the tokens of the formula, and the expression that each name or call stands for.
+
+    Every token is a single operator, bracket, number, name or call, with its place.
+
+    Raises
+    ------
+    FormulaError
+        At characters, brackets, names or calls that are not part of the language.
+    """
+    lexemes = list(lex(formula))
+    check_brackets(lexemes, formula)
+    # strings and quoted names may hold anything, brackets included: hide that from the tokenizer
+    masked = list(formula)
+    for lexeme in lexemes:
+        if lexeme.kind in ("quoted", "string"):
+            masked[lexeme.start + 1 : lexeme.end - 1] = "x" * (lexeme.end - lexeme.start - 2)
+    expressions: dict[str, Expression] = {}
+    tokens: list[Token] = []
+    for token in tokenize("".join(masked)):
+        start, end = _place(token, formula)
+        if token.kind is KIND.OPERATOR:
+            tokens.extend(_split_operators(formula, start, end))
+        elif token.kind in (KIND.NAME, KIND.PYTHON):
+            expression = parse_expression(formula, start, end)
+            expressions[expression.text] = expression
+            tokens.append(_token(expression.text, KIND.NAME, start, end))
+        elif token.kind is KIND.VALUE:
+            tokens.append(_read_value(formula, start, end))
+        else:
+            if token.token in "[]":
+                raise FormulaError("subscripts are not allowed.", formula, (start, end))
+            tokens.append(_token(token.token, KIND.CONTEXT, start, end))
+    return tokens, expressions
+
+
+def find_groups(tokens: Sequence[Token], formula: str) -> list[BarGroup]:
+    """Return the parentheses that hold a bar.
+
+    Raises
+    ------
+    FormulaError
+        For a bar outside of parentheses, two bars in one pair, or bars inside one another.
+    """
+    groups: list[BarGroup] = []
+    open_at: list[int] = []
+    bars: dict[int, int] = {}  # opening parenthesis -> its bar
+    for index, token in enumerate(tokens):
+        if token.kind is KIND.CONTEXT and token.token == "(":
+            open_at.append(index)
+        elif token.kind is KIND.CONTEXT:
+            opening = open_at.pop()
+            if opening in bars:
+                if any(outer in bars for outer in open_at) or _holds_group(groups, opening):
+                    raise FormulaError(
+                        "a random term cannot hold another one.",
+                        formula,
+                        span_of(tokens[opening : index + 1]),
+                    )
+                groups.append(BarGroup(opening, bars[opening], index))
+        elif token.kind is KIND.OPERATOR and token.token in ("|", "||"):
+            if not open_at:
+                raise FormulaError(
+                    "put a random term in parentheses: (x | g).", formula, token_span(token)
+                )
+            if open_at[-1] in bars:
+                raise FormulaError(
+                    "a random term has one bar: (x | g) or (x || g).", formula, token_span(token)
+                )
+            bars[open_at[-1]] = index
+    return groups
+
+
+def with_intercept(tokens: Sequence[Token]) -> list[Token]:
+    """Write the intercept out, as R implies it: ``1 +`` in front, and ``0`` turned into ``-1``."""
+    start = token_span(tokens[0]) if tokens else None
+    place = start[0] if start else 0
+    result = [_token("1", KIND.VALUE, place, place + 1)]
+    if not tokens or tokens[0].token not in ("+", "-") or tokens[0].kind is not KIND.OPERATOR:
+        result.append(_token("+", KIND.OPERATOR, place, place + 1))
+    for token in tokens:
+        if token.kind is KIND.VALUE and token.token == "0":
+            span = token_span(token) or (place, place + 1)
+            result += [
+                _token("-", KIND.OPERATOR, *span),
+                _token("1", KIND.VALUE, *span),
+            ]
+        else:
+            result.append(token)
+    return _merge_signs(result)
+
+
+def span_of(tokens: Iterable[Token]) -> tuple[int, int]:
+    """Return the place from the first to the last of several tokens."""
+    spans = [span for span in map(token_span, tokens) if span is not None]
+    return (spans[0][0], spans[-1][1]) if spans else (0, 1)
+
+
+def name_token(text: str, span: tuple[int, int]) -> Token:
+    """Return a token that stands for a variable."""
+    return _token(text, KIND.NAME, *span)
+
+
+def _token(text: str, kind: Token.Kind, start: int, end: int) -> Token:
+    return Token(text, kind=kind, source_start=start, source_end=end - 1)
+
+
+def _place(token: Token, formula: str) -> tuple[int, int]:
+    start = token.source_start or 0
+    end = (start if token.source_end is None else token.source_end) + 1
+    quoted = token.kind is KIND.NAME and formula[start] == "`"
+    word = token.kind is KIND.OPERATOR and formula[start] == "%"
+    return start, end + (quoted or word)  # formulaic leaves the closing quote out
+
+
+def _split_operators(formula: str, start: int, end: int) -> Iterable[Token]:
+    """Cut operators that stand together, such as ``~-``, into single ones."""
+    position = start
+    while position < end:
+        if formula[position].isspace():
+            position += 1
+            continue
+        symbol = next(s for s in OPERATORS if formula.startswith(s, position))
+        text = {"**": "^", "%in%": "in"}.get(symbol, symbol)
+        span = (position, position + len(symbol))
+        if text not in _TERM_OPERATORS:
+            raise FormulaError(
+                f"{symbol!r} cannot stand between terms; arithmetic goes inside I(...).",
+                formula,
+                span,
+            )
+        yield _token(text, KIND.OPERATOR, *span)
+        position += len(symbol)
+
+
+def _read_value(formula: str, start: int, end: int) -> Token:
+    text = formula[start:end]
+    if text == ".":
+        return _token(".", KIND.NAME, start, end)
+    if text[0] in "\"'":
+        raise FormulaError("a string is not a term.", formula, (start, end))
+    node = parse_expression(formula, start, end).node
+    return _token(
+        str(getattr(node, "value", text)) if not isinstance(node, Name) else text,
+        KIND.VALUE,
+        start,
+        end,
+    )
+
+
+def _holds_group(groups: Iterable[BarGroup], opening: int) -> bool:
+    return any(group.opening > opening for group in groups)
+
+
+def _merge_signs(tokens: Iterable[Token]) -> list[Token]:
+    """Turn ``+ -`` into ``-``, ``- -`` into ``+``: signs multiply."""
+    result: list[Token] = []
+    for token in tokens:
+        sign = token.kind is KIND.OPERATOR and token.token in ("+", "-")
+        before = result[-1] if result else None
+        if sign and before is not None and before.kind is KIND.OPERATOR:
+            if before.token in ("+", "-"):
+                text = "+" if before.token == token.token else "-"
+                result[-1] = _token(text, KIND.OPERATOR, *span_of([before, token]))
+                continue
+        result.append(token)
+    return result

@@ -1,0 +1,175 @@
+"""Coordinates in which scale and origin of the data do not matter.
+
+Before anything is summed over the rows, the model is re-expressed:
+
+* rows are multiplied by the square roots of the weights;
+* aliased columns of X are dropped (the later column goes) and X = Q R; the response becomes its
+  least-squares residual y0 = y - Q Q'y, so that a large mean costs no digits;
+* the k columns of a random term with unstructured covariance are whitened, z <- z W with
+  W = R_z^-1 and R_z'R_z = Z'Z / n; those of a diagonal term are divided by their root mean squares.
+
+Afterwards beta = R^-1 (Q'y + gamma), Sigma = W Sigma~ W' and b = W b~. The REML criterion gains
+2 log|det R| and both criteria -sum(log w). Q is never formed: y0 needs R^-1 only through X R^-1.
+
+Memory: a few vectors of n numbers. Cost: O(n p^2 + n sum k^2).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import sparse
+
+from ranef.linalg.triangular import (
+    gram_factor,
+    independent_columns,
+    invert_upper,
+    row_blocks,
+    stacked_factor,
+)
+from ranef.typing import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FixedBasis:
+    """The fixed-effects columns after dropping aliased ones, and their triangular factor.
+
+    Attributes
+    ----------
+    kept : int array (p,)
+        Columns of the caller's X that were kept, increasing.
+    columns : float64 array (n, p) or scipy.sparse.csc_array
+        Those columns, not weighted (X itself if nothing was dropped).
+    R, R_inverse : float64 array (p, p)
+        Upper triangular, R'R = X'WX.
+    estimate : float64 array (p,)
+        Weighted least-squares coefficients of the response.
+    residual : float64 array (n,)
+        sqrt(w) (y - X estimate).
+    """
+
+    kept: IntArray
+    columns: FloatArray | sparse.csc_array
+    R: FloatArray
+    R_inverse: FloatArray
+    estimate: FloatArray
+    residual: FloatArray
+
+    @property
+    def logdet(self) -> float:
+        """Log of |det R|."""
+        return float(np.log(np.abs(self.R.diagonal())).sum())
+
+
+def fixed_basis(
+    X: FloatArray | sparse.csc_array, y: FloatArray, root_weights: FloatArray | None
+) -> FixedBasis:
+    """Drop aliased columns, factor X and subtract the least-squares fit from the response.
+
+    Parameters
+    ----------
+    X : (n, p) dense or sparse
+    y : float64 array (n,)
+        Response minus offset, not weighted.
+    root_weights : float64 array (n,) or None
+    """
+    factor = _factor(X, root_weights)
+    kept, R = independent_columns(factor)
+    columns = X if len(kept) == X.shape[1] else X[:, kept]
+    R_inverse = invert_upper(R)
+    estimate = np.zeros(len(kept))
+    residual = y.copy() if root_weights is None else y * root_weights
+    for _ in range(2):  # the second step refines: it removes the rounding error of the first
+        weighted = residual if root_weights is None else residual * root_weights
+        step = R_inverse @ (R_inverse.T @ (columns.T @ weighted))
+        change = columns @ step
+        if root_weights is not None:
+            change *= root_weights
+        residual -= change
+        estimate += step
+    return FixedBasis(kept, columns, R, R_inverse, estimate, residual)
+
+
+def _factor(X: FloatArray | sparse.csc_array, root_weights: FloatArray | None) -> FloatArray:
+    """Return upper R with R'R = X'WX."""
+    n, width = X.shape
+    if width == 0:
+        return np.zeros((0, 0))
+    if root_weights is None:
+        gram = X.T @ X
+    elif sparse.issparse(X):
+        weighted = X.multiply(root_weights[:, None]).tocsc()
+        gram = weighted.T @ weighted
+    else:
+        gram = np.zeros((width, width))
+        for block in row_blocks(n, lambda rows: X[rows] * root_weights[rows, None], width):
+            gram += block.T @ block
+    if sparse.issparse(gram):
+        gram = gram.toarray()
+    factor = gram_factor(gram)
+    if factor is not None:
+        return factor
+
+    def take(rows: slice) -> FloatArray:
+        block = by_rows[rows].toarray() if sparse.issparse(X) else X[rows]
+        return block if root_weights is None else block * root_weights[rows, None]
+
+    by_rows = X.tocsr() if sparse.issparse(X) else X
+    return stacked_factor(row_blocks(n, take, width), width)
+
+
+def whitening(columns: Sequence[FloatArray | None], n: int, correlated: bool,
+              root_weights: FloatArray | None) -> FloatArray:
+    """Return W (k, k), upper triangular, such that the columns of Z W are of comparable size.
+
+    Correlated columns become orthonormal in the metric 1/n; uncorrelated ones are scaled only,
+    because rotating them would change the model. Columns that are collinear are only scaled too.
+
+    Parameters
+    ----------
+    columns : k arrays (n,) or None
+        None stands for a column of ones.
+    """
+    k = len(columns)
+    gram = np.empty((k, k))
+    for i in range(k):
+        for j in range(i + 1):
+            if j == i or correlated:
+                gram[i, j] = gram[j, i] = _inner(columns[i], columns[j], n, root_weights) / n
+            else:
+                gram[i, j] = gram[j, i] = 0.0
+    scale = np.sqrt(gram.diagonal())
+    scale[scale == 0] = 1.0
+    if not correlated or k == 1:
+        return np.diag(1.0 / scale)
+    factor = gram_factor(gram)
+    if factor is None:
+        def take(rows: slice) -> FloatArray:
+            weights = np.ones(len(range(*rows.indices(n)))) if root_weights is None \
+                else root_weights[rows]
+            return np.column_stack(
+                [weights if column is None else column[rows] * weights for column in columns]
+            ) / np.sqrt(n)
+
+        factor = stacked_factor(row_blocks(n, take, k), k)
+        kept, factor = independent_columns(factor, tolerance=1e-9)
+        if len(kept) < k:
+            return np.diag(1.0 / scale)
+    return invert_upper(factor)
+
+
+def _inner(left: FloatArray | None, right: FloatArray | None, n: int,
+           root_weights: FloatArray | None) -> float:
+    """Return the weighted inner product of two columns; None is a column of ones."""
+    if root_weights is not None:
+        left = root_weights if left is None else left * root_weights
+        right = root_weights if right is None else right * root_weights
+    if left is None and right is None:
+        return float(n)
+    if left is None:
+        return float(right.sum())  # type: ignore[union-attr]
+    if right is None:
+        return float(left.sum())
+    return float(left @ right)

@@ -1,0 +1,204 @@
+"""The sparse Cholesky factorisation of the mixed-model equations, for one theta.
+
+With b_f,j = T_f u_f,j and Sigma_f = T_f T_f' (relative to sigma^2), level j of a chain factor is
+eliminated by
+
+    K_j = (Sigma^-1 + G_j)^-1 = T (I + T'G_j T)^-1 T'        (T is never inverted)
+    H  <- H - B_j K_j B_j'                                    (everything it touches)
+    logdet += log|I + T'G_j T|
+
+where G_j is Z_j'Z_j less what earlier eliminations took away. The dense block and the border
+[Q y0] remain:
+
+    S = T'H T + I (identity on random rows only) = L L',      one LAPACK potrf.
+
+From the diagonal of L: log-determinants of the random and the fixed part, and the penalised
+residual sum of squares r^2 = (last L_ii)^2. Cost per theta: nothing in n; O(sum J k^3) for the
+chain, the kernel of `ranef.linalg.coupling`, and q_dense^3 / 3.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import lapack
+
+from ranef.linalg import levels
+from ranef.linalg.plan import Plan
+from ranef.typing import FloatArray, IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Eliminated:
+    """One chain factor after its elimination.
+
+    Attributes
+    ----------
+    G, K : float64 arrays (k, k, J)
+        Its diagonal blocks when its turn came, and (Sigma^-1 + G)^-1.
+    C, CK : float64 arrays (p + 1, k, J)
+        Its border at that time, and C K.
+    W, KW : dict later chain factor -> float64 array (k, k', J)
+        Its coupling with the level of a later chain factor it belongs to, and K W.
+    """
+
+    G: FloatArray
+    K: FloatArray
+    C: FloatArray
+    CK: FloatArray
+    W: dict[int, FloatArray]
+    KW: dict[int, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Factorization:
+    """The factorised system.
+
+    Attributes
+    ----------
+    plan : Plan
+    T : tuple of float64 arrays (k_f, k_f)
+    chain : dict factor -> Eliminated
+    values : float64 array
+        The dense block H on its pattern (see `Plan.pairs`), after the chain.
+    TH : tuple of float64 arrays
+        T_g'H for every part of the pattern.
+    border : float64 array (p + 1, q_dense)
+        Border of the dense block after the chain.
+    corner : float64 array (p + 1, p + 1)
+    L : float64 array (size, size), Fortran order
+        Lower Cholesky factor of S; the upper triangle is not defined.
+    logdet_random, logdet_fixed, r2 : float
+    """
+
+    plan: Plan
+    T: tuple[FloatArray, ...]
+    chain: dict[int, Eliminated]
+    values: FloatArray
+    TH: tuple[FloatArray, ...]
+    border: FloatArray
+    corner: FloatArray
+    L: FloatArray
+    logdet_random: float
+    logdet_fixed: float
+    r2: float
+
+
+def add_by_level(parent: IntArray, blocks: FloatArray, size: int) -> FloatArray:
+    """Return the sum of (k, l, J) blocks over the levels that share a parent, (k, l, size)."""
+    out = np.empty((*blocks.shape[:2], size))
+    for a in range(blocks.shape[0]):
+        for b in range(blocks.shape[1]):
+            out[a, b] = np.bincount(parent, weights=blocks[a, b], minlength=size)
+    return out
+
+
+def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
+    """Factorise for relative covariance factors T; None if rounding made S indefinite.
+
+    Parameters
+    ----------
+    plan : Plan
+    T : tuple of float64 arrays (k_f, k_f)
+        In the order of the cross-products; any square matrices, singular ones included.
+    """
+    products = plan.products
+    corner = products.D.copy()
+    values, border = plan.start_values, plan.border
+    chain: dict[int, Eliminated] = {}
+    logdet = 0.0
+    G = {e: products.A[e] for e in plan.chain}
+    C = {e: products.C[e] for e in plan.chain}
+    W = _chain_couplings(plan)
+    for i, e in enumerate(plan.chain):
+        M = levels.multiply_right(levels.multiply_left(T[e].T, G[e]), T[e])
+        for a in range(M.shape[0]):
+            M[a, a] += 1.0
+        if not (np.einsum("aaj->aj", M) > 0).all():
+            return None
+        inverse, logdet_e = levels.invert(M)
+        logdet += logdet_e
+        K = levels.multiply_right(levels.multiply_left(T[e], inverse), T[e].T)
+        CK = levels.multiply(C[e], K)
+        corner -= levels.sum_products(CK, C[e])
+        later = plan.chain[i + 1 :]
+        KW = {g: levels.multiply(K, W[e, g]) for g in later}
+        for j, g in enumerate(later):
+            parent, count = plan.parents[e, g], products.A[g].shape[2]
+            Wt = levels.transpose(W[e, g])
+            G[g] = G[g] - add_by_level(parent, levels.multiply(Wt, KW[g]), count)
+            C[g] = C[g] - add_by_level(parent, levels.multiply(C[e], KW[g]), count)
+            for h in later[j + 1 :]:
+                W[g, h] = W[g, h] - add_by_level(parent, levels.multiply(Wt, KW[h]), count)
+        if plan.coupling is not None:
+            values = values.copy()
+            plan.coupling.update(plan, K, values)
+            border = border - CK.reshape(CK.shape[0], -1) @ plan.coupling.B
+        chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW)
+    L, TH = _assemble(plan, T, values, border, corner)
+    L, info = lapack.dpotrf(L, lower=1, clean=0, overwrite_a=1)
+    if info != 0:
+        return None
+    logs = np.log(L.diagonal())
+    q = plan.q_dense
+    return Factorization(
+        plan, T, chain, values, TH, border, corner, L,
+        logdet_random=logdet + 2.0 * float(logs[:q].sum()),
+        logdet_fixed=2.0 * float(logs[q:-1].sum()),
+        r2=float(L[-1, -1]) ** 2,
+    )
+
+
+def _chain_couplings(plan: Plan) -> dict[tuple[int, int], FloatArray]:
+    """Return the cross-products of every chain factor with the later ones it is nested in."""
+    out = {}
+    for i, e in enumerate(plan.chain):
+        for g in plan.chain[i + 1 :]:
+            if e < g:
+                out[e, g] = plan.products.pairs[e, g].values
+            else:  # pairs are stored by the other factor; bring them into the order of e
+                pair = plan.products.pairs[g, e]
+                out[e, g] = pair.values.swapaxes(0, 1)[:, :, np.argsort(pair.cols)]
+    return out
+
+
+def _assemble(
+    plan: Plan, T: tuple[FloatArray, ...], values: FloatArray, border: FloatArray,
+    corner: FloatArray,
+) -> tuple[FloatArray, tuple[FloatArray, ...]]:
+    """Return the lower triangle of S, column-major, and T_g'H for every part of the pattern."""
+    size, q = plan.size, plan.q_dense
+    flat = np.zeros(size * size)
+    if q == 0:
+        return corner.copy(order="F"), ()
+    scaled = np.empty_like(values)
+    TH = []
+    for pair in plan.pairs:
+        half = levels.multiply_left(T[pair.g].T, pair.view(values))
+        TH.append(half)
+        pair.view(scaled)[:] = levels.multiply_right(half, T[pair.h])
+    flat[plan.position] = scaled
+    flat[: q * (size + 1) : size + 1] += 1.0
+    S: FloatArray = flat.reshape(size, size, order="F")
+    for g in plan.dense:
+        rows = dense_rows(plan, g)
+        S[q:, rows] = scale_columns(border[:, rows], T[g])
+    S[q:, q:] = corner
+    return S, tuple(TH)
+
+
+def dense_rows(plan: Plan, g: int) -> slice:
+    """Return the rows of a dense factor in the dense block."""
+    k, _, J = plan.products.A[g].shape
+    return slice(plan.offset[g], plan.offset[g] + k * J)
+
+
+def scale_columns(rows: FloatArray, T: FloatArray) -> FloatArray:
+    """Return rows (m, k J) times I (x) T: every level's k numbers are multiplied by T."""
+    k = T.shape[0]
+    if k == 1:
+        return rows * T[0, 0]
+    blocks = rows.reshape(rows.shape[0], k, rows.shape[1] // k)
+    product: FloatArray = np.matmul(T.T, blocks)
+    return product.reshape(rows.shape)

@@ -1,0 +1,192 @@
+"""Curvature: cross-products of derivative directions, and the exact trace term.
+
+A direction i of factor f is a q-vector c_i (zero outside f); a_i = Z c_i. The average information
+needs a_i'P a_j, i.e. the a_i as further response columns: their cross-products with everything
+follow from the blocks (Z'a_i = A c_i, Q'a_i = C c_i), and the same elimination and triangular
+solve that the response went through leave a_i'P a_j behind. Cost: a few products per direction.
+
+The exact Hessian also needs tr(Q_ V_i Q_ V_j) = tr(W D_i W D_j) with W = Z'Q_ Z. With W_lm the
+(k, k) blocks of level pairs, it depends on W only through the moments
+
+    M[x, y, z, w] = sum_lm W_lm[x, y] W_lm[z, w],
+
+which cost one matrix product per pair of factors from a dense W, or, for a single factor,
+J small products plus a rank-p correction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from scipy.linalg import lapack
+
+from ranef.linalg import levels
+from ranef.linalg.elimination import (
+    Factorization,
+    add_by_level,
+    dense_rows,
+    factorize,
+    scale_columns,
+)
+from ranef.linalg.plan import Plan
+from ranef.typing import FloatArray, IntArray
+
+Moments = dict[tuple[int, int], FloatArray]
+
+
+def projected_products(
+    f: Factorization, factor: Sequence[int], directions: Sequence[FloatArray]
+) -> FloatArray:
+    """Return a_i'P a_j for a_i = Z c_i, (m, m).
+
+    Parameters
+    ----------
+    f : Factorization
+    factor : m ints
+        Which factor each direction belongs to.
+    directions : m float64 arrays (k_f, J_f)
+    """
+    plan = f.plan
+    products = plan.products
+    p, m = products.p, len(directions)
+    X = _responses(plan, factor, directions)
+    total = np.empty((m, m))
+    corner = np.zeros((m, p))
+    for f_i in set(factor):
+        mine = [i for i in range(m) if factor[i] == f_i]
+        stack = np.stack([directions[i] for i in mine]).reshape(len(mine), -1)
+        total[:, mine] = X[f_i].reshape(m, -1) @ stack.T
+        corner[mine] = stack @ products.C[f_i][:p].reshape(p, -1).T
+    for i, e in enumerate(plan.chain):
+        part = f.chain[e]
+        XK = levels.multiply(X[e], part.K)
+        flat = XK.reshape(m, -1)
+        total -= flat @ X[e].reshape(m, -1).T
+        corner -= flat @ part.C[:p].reshape(p, -1).T
+        for g in plan.chain[i + 1 :]:
+            count = products.A[g].shape[2]
+            X[g] = X[g] - add_by_level(
+                plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count
+            )
+        if plan.coupling is not None:
+            fill = flat @ plan.coupling.B
+            for g in plan.dense:
+                X[g] = X[g] - fill[:, dense_rows(plan, g)].reshape(X[g].shape)
+    rows = np.concatenate(
+        [scale_columns(X[g].reshape(m, -1), f.T[g]) for g in plan.dense] + [corner], axis=1
+    )
+    if rows.shape[1]:
+        forward, _ = lapack.dtrtrs(f.L[:-1, :-1], rows.T, lower=1)
+        total -= forward.T @ forward
+    result: FloatArray = 0.5 * (total + total.T)
+    return result
+
+
+def _responses(
+    plan: Plan, factor: Sequence[int], directions: Sequence[FloatArray]
+) -> dict[int, FloatArray]:
+    """Return Z_g'a_i for every factor g, (m, k_g, J_g)."""
+    products = plan.products
+    out = {}
+    for g, A in enumerate(products.A):
+        rows = np.empty((len(directions), A.shape[0], A.shape[2]))
+        for i, (f, c) in enumerate(zip(factor, directions, strict=True)):
+            if f == g:
+                rows[i] = (A * c[None]).sum(axis=1)
+                continue
+            pair = products.pairs[min(f, g), max(f, g)]
+            here, there = (pair.rows, pair.cols) if f < g else (pair.cols, pair.rows)
+            values = pair.values if f < g else pair.values.swapaxes(0, 1)
+            spread = (values * c[:, None][:, :, here]).sum(axis=0)
+            for a in range(A.shape[0]):
+                rows[i, a] = np.bincount(there, weights=spread[a], minlength=A.shape[2])
+        out[g] = rows
+    return out
+
+
+def whole_moments(whole: Plan, T: tuple[FloatArray, ...], reml: bool) -> Moments | None:
+    """Return the moments M of W = Z'Q_ Z for every pair of factors, from the dense W.
+
+    Parameters
+    ----------
+    whole : Plan
+        Made with ``whole=True``: no chain.
+    """
+    f = factorize(whole, T)
+    if f is None:
+        return None
+    q, fixed = whole.q_dense, whole.products.p if reml else 0
+    H = np.zeros((whole.size, whole.size), order="F")
+    H.ravel(order="K")[whole.position] = f.values
+    H = H[:q, :q]
+    H = H + np.tril(H, -1).T
+    scaled = np.concatenate(
+        [scale_columns(H[:, dense_rows(whole, g)], T[g]) for g in whole.dense]
+        + [f.border[:fixed].T],
+        axis=1,
+    ).T
+    size = q + fixed
+    forward, _ = lapack.dtrtrs(f.L[:size, :size], scaled, lower=1)
+    W = H - forward.T @ forward
+    moments: Moments = {}
+    for g in whole.dense:
+        for h in whole.dense:
+            if h < g:
+                continue
+            k_g, k_h = T[g].shape[0], T[h].shape[0]
+            part = W[dense_rows(whole, g), dense_rows(whole, h)]
+            blocks = part.reshape(k_g, -1, k_h, part.shape[1] // k_h).transpose(0, 2, 1, 3)
+            flat = blocks.reshape(k_g * k_h, -1)
+            moments[g, h] = (flat @ flat.T).reshape(k_g, k_h, k_g, k_h)
+    return moments
+
+
+def single_moments(f: Factorization, reml: bool) -> Moments:
+    """Return the moments M for a model with one grouping factor, eliminated level by level.
+
+    W_lm = delta_lm (G_l - G_l K_l G_l) - E_l'E_m, E_l = (fixed, k): REML only, through
+    inv(S) of the fixed part.
+    """
+    (e,) = f.plan.chain
+    part = f.chain[e]
+    k = part.G.shape[0]
+    N = -levels.multiply(part.K, part.G)
+    for a in range(k):
+        N[a, a] += 1.0
+    V = levels.multiply(part.G, N).reshape(k * k, -1)
+    M = V @ V.T
+    p = f.plan.products.p
+    if reml and p:
+        CN = levels.multiply(part.C[:p], N).reshape(p, -1)
+        E, _ = lapack.dtrtrs(f.L[:p, :p], CN, lower=1)
+        E = E.reshape(p, k, -1)
+        EE = levels.multiply(levels.transpose(E), E).reshape(k * k, -1)
+        U = (E.reshape(p * k, -1) @ E.reshape(p * k, -1).T).reshape(p, k, p, k)
+        M = M - V @ EE.T - EE @ V.T
+        M = M.reshape(k, k, k, k) + np.einsum("rxsz,rysw->xyzw", U, U)
+    return {(e, e): M.reshape(k, k, k, k)}
+
+
+def trace_products(
+    T: tuple[FloatArray, ...], moments: Moments, factor: IntArray, row: IntArray, col: IntArray
+) -> FloatArray:
+    """Return tr(Q_ V_i Q_ V_j) for theta_i = T_f[a, b], (m, m).
+
+    With D_i = e_a t_b' + t_b e_a' in every level, t_b = T[:, b]:
+    tr(W D_i W D_j) = 2 sum_lm (t_b'W_lm e_c)(e_a'W_lm t_d) + (t_b'W_lm t_d)(e_a'W_lm e_c).
+    """
+    m = len(factor)
+    out = np.empty((m, m))
+    for i in range(m):
+        for j in range(i + 1):
+            f, g = int(factor[i]), int(factor[j])
+            a, b, c, d = int(row[i]), int(col[i]), int(row[j]), int(col[j])
+            if f > g:
+                f, g, a, b, c, d = g, f, c, d, a, b
+            M = moments[f, g]
+            t_b, t_d = T[f][:, b], T[g][:, d]
+            first = t_b @ M[:, c, a, :] @ t_d
+            second = t_b @ M[:, :, a, c] @ t_d
+            out[i, j] = out[j, i] = 2.0 * (first + second)
+    return out

@@ -1,0 +1,254 @@
+"""Which factors are eliminated level by level, what stays in the dense block, and how.
+
+Levels of one factor never touch each other, so a factor can be eliminated as J small problems at
+once. A second factor can follow in the same way if every level of the factors before it belongs
+to one of its levels (nested designs): these are the *chain*. All other factors form one dense
+block, kept on the pattern of level pairs that can be non-zero:
+
+    rows of the dense block: offset[g] + a * J_g + level,   a = 0 .. k_g - 1
+
+Only one triangle is kept. `DensePairs` stores it as small matrices (k_g, k_h, pairs), level pairs
+last, with the positions of their entries in the lower triangle of the dense Cholesky factor.
+
+Small models skip the chain altogether: for q below `SMALL_MODEL` one LAPACK call on the whole
+matrix is cheaper than many small numpy calls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.errors import FitError
+from ranef.linalg.coupling import Coupling, make_coupling
+from ranef.linalg.crossproducts import CrossProducts
+from ranef.typing import FloatArray, IntArray
+
+SMALL_MODEL = 60
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DensePairs:
+    """Level pairs of two dense factors g >= h (positions in `Plan.dense`).
+
+    Attributes
+    ----------
+    g, h : int
+        Factors (indices into the cross-products).
+    rows, cols : int arrays (nnz,)
+        Levels of g and h.
+    diagonal : bool
+        True for the pairs (level, level) of one factor.
+    start : int
+        Where the values (k_g, k_h, nnz), flattened, begin in the vector of all values.
+    position : int array (k_g * k_h * nnz,)
+        Flat position, column-major, in the lower triangle of the dense matrix.
+    """
+
+    g: int
+    h: int
+    rows: IntArray
+    cols: IntArray
+    diagonal: bool
+    start: int
+    shape: tuple[int, int, int]
+    position: IntArray
+
+    def view(self, values: FloatArray) -> FloatArray:
+        """Return this part of the vector of all values as (k_g, k_h, nnz)."""
+        size = self.shape[0] * self.shape[1] * self.shape[2]
+        return values[self.start : self.start + size].reshape(self.shape)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Everything about the elimination that does not depend on theta.
+
+    Attributes
+    ----------
+    products : CrossProducts
+    chain, dense : tuples of int
+        Factors eliminated level by level, in this order, and those in the dense block.
+    offset : dict factor -> int
+        First row of a dense factor.
+    q_dense, size : int
+        Rows of the dense block without and with the border [Q y0].
+    parents : dict (e, e') -> int array (J_e,)
+        Level of chain factor e' that a level of the earlier chain factor e belongs to.
+    pairs : tuple of DensePairs
+    position : int array
+        Positions of all pairs' entries, concatenated.
+    start_values : float64 array
+        Values of the dense block before elimination.
+    border : float64 array (p + 1, q_dense)
+        Border of the dense block before elimination.
+    coupling : Coupling or None
+        How the first chain factor updates the dense block.
+    """
+
+    products: CrossProducts
+    chain: tuple[int, ...]
+    dense: tuple[int, ...]
+    offset: dict[int, int]
+    q_dense: int
+    size: int
+    parents: dict[tuple[int, int], IntArray]
+    pairs: tuple[DensePairs, ...]
+    position: IntArray
+    start_values: FloatArray
+    border: FloatArray
+    coupling: Coupling | None
+
+
+def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = False) -> Plan:
+    """Decide how to factorise; factors must be ordered by decreasing number of effects.
+
+    Parameters
+    ----------
+    products : CrossProducts
+    memory_limit : float
+        Bytes the dense block may take.
+    whole : bool
+        Put every factor into the dense block (used where all of Z'PZ is wanted).
+
+    Raises
+    ------
+    FitError
+        If the dense block would not fit; names the factors and the bytes.
+    """
+    shapes = [A.shape for A in products.A]
+    effects = [shape[0] * shape[2] for shape in shapes]
+    if whole or sum(effects) <= SMALL_MODEL:
+        chain: tuple[int, ...] = ()
+    else:
+        chain = _chain(products)
+    dense = tuple(f for f in range(len(shapes)) if f not in chain)
+    offset, q_dense = {}, 0
+    for g in dense:
+        offset[g] = q_dense
+        q_dense += effects[g]
+    size = q_dense + products.p + 1
+    _check_memory(products, dense, size, memory_limit)
+    coupling, block_pairs = None, _observed(products, dense)
+    if chain and dense:
+        coupling, block_pairs = make_coupling(products, chain[0], dense)
+    pairs = _dense_pairs(products, block_pairs, offset, size)
+    position = np.concatenate([pair.position for pair in pairs] or [np.zeros(0, dtype=np.intp)])
+    values = np.zeros(len(position))
+    for pair in pairs:
+        _fill(products, pair, values)
+    border = np.concatenate(
+        [products.C[g].reshape(products.p + 1, -1) for g in dense]
+        or [np.zeros((products.p + 1, 0))],
+        axis=1,
+    )
+    parents = {
+        (e, g): _parents(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
+    }
+    return Plan(
+        products, chain, dense, offset, q_dense, size, parents, pairs, position, values, border,
+        coupling,
+    )
+
+
+def _key(f: int, g: int) -> tuple[int, int]:
+    return (f, g) if f < g else (g, f)
+
+
+def _chain(products: CrossProducts) -> tuple[int, ...]:
+    """Return the first factor and, if all factors are nested in each other, all of them.
+
+    Factor e is nested in g when there are as many observed pairs as levels of e. A chain of more
+    than one factor is used only where nothing is left for the dense block.
+    """
+    count = len(products.A)
+
+    def nested(e: int, g: int) -> bool:
+        return len(products.pairs[_key(e, g)].rows) == products.A[e].shape[2]
+
+    order = sorted(range(count), key=lambda f: -products.A[f].shape[2])
+    if all(nested(e, g) for i, e in enumerate(order) for g in order[i + 1 :]):
+        return tuple(order)
+    return (0,)
+
+
+def _parents(products: CrossProducts, e: int, g: int) -> IntArray:
+    """Return the level of g that every level of e belongs to."""
+    if e < g:
+        return products.pairs[e, g].cols
+    pair = products.pairs[g, e]
+    return pair.rows[np.argsort(pair.cols)]
+
+
+def _check_memory(
+    products: CrossProducts, dense: tuple[int, ...], size: int, memory_limit: float
+) -> None:
+    needed = 8.0 * size * size * 2.5  # the factor, its pattern and one temporary of that size
+    if needed > memory_limit:
+        factors = ", ".join(
+            f"{products.names[g]} ({products.A[g].shape[0] * products.A[g].shape[2]} effects)"
+            for g in dense
+        )
+        raise FitError(
+            f"the crossed factors {factors} need a dense block of {size} x {size} numbers, about "
+            f"{needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB are available. Use fewer levels "
+            "or random-effects columns in these factors, or a machine with more memory."
+        )
+
+
+BlockPairs = dict[tuple[int, int], tuple["IntArray", "IntArray"]]
+
+
+def _observed(products: CrossProducts, dense: tuple[int, ...]) -> BlockPairs:
+    """Return level pairs that occur in the data: the pattern before any elimination."""
+    out: BlockPairs = {}
+    for i, h in enumerate(dense):
+        for g in dense[i + 1 :]:
+            pair = products.pairs[h, g]
+            out[g, h] = (pair.cols, pair.rows)
+    return out
+
+
+def _dense_pairs(
+    products: CrossProducts, block_pairs: BlockPairs, offset: dict[int, int], size: int
+) -> tuple[DensePairs, ...]:
+    """Lay the level pairs out in one vector; every factor gets its diagonal blocks first."""
+    out: list[DensePairs] = []
+    start = 0
+
+    def add(g: int, h: int, rows: IntArray, cols: IntArray, diagonal: bool) -> None:
+        nonlocal start
+        (k_g, _, J_g), (k_h, _, J_h) = products.A[g].shape, products.A[h].shape
+        row = offset[g] + np.arange(k_g)[:, None, None] * J_g + rows
+        col = offset[h] + np.arange(k_h)[None, :, None] * J_h + cols
+        lower = np.maximum(row, col) + np.minimum(row, col) * size
+        shape = (k_g, k_h, len(rows))
+        out.append(DensePairs(g, h, rows, cols, diagonal, start, shape, lower.ravel()))
+        start += lower.size
+
+    for g in offset:
+        levels = np.arange(products.A[g].shape[2], dtype=np.int32)
+        add(g, g, levels, levels, True)
+    for (g, h), (rows, cols) in block_pairs.items():
+        if len(rows):
+            add(g, h, rows, cols, False)
+    return tuple(out)
+
+
+def _fill(products: CrossProducts, pair: DensePairs, values: FloatArray) -> None:
+    """Write the cross-products of the data into their places."""
+    target = pair.view(values)
+    if pair.diagonal:
+        target[:] = products.A[pair.g]
+    elif pair.g != pair.h:
+        source = products.pairs[pair.h, pair.g]
+        width = products.A[pair.h].shape[2]
+        keys = pair.rows.astype(np.int64) * width + pair.cols
+        wanted = source.cols.astype(np.int64) * width + source.rows
+        if len(keys) == len(wanted) and (keys == wanted).all():
+            target[:] = source.values.swapaxes(0, 1)
+            return
+        order = np.argsort(keys)
+        place = order[np.searchsorted(keys, wanted, sorter=order)]
+        target[:, :, place] = source.values.swapaxes(0, 1)

@@ -1,0 +1,186 @@
+"""The profiled criterion at given relative covariance factors, its gradient and its curvature.
+
+    ML:    logdet_random                 + n (1 + log(2 pi r^2 / n))                - sum(log w)
+    REML:  logdet_random + logdet_fixed  + (n - p)(1 + log(2 pi r^2 / (n - p)))     - sum(log w)
+
+where logdet_fixed includes 2 log|det R| of the conditioning step. Curvature for theta_i = T_f[a,b],
+with c_i = dLambda_i u + Lambda dLambda_i' t and a_i = Z c_i (see `ranef.linalg`):
+
+    G_ij = nu [ a_i'P a_j / r^2 - (c_i't)(c_j't) / r^4 ]                  positive semi-definite
+    E_ij = 2 F_f[a, a'] for entries of the same column b of the same factor
+    average information:  G + E
+    exact Hessian:        G + E + nu a_i'P a_j / r^2 - tr(Q_ V_i Q_ V_j)
+
+E keeps the curvature right where a variance is zero: there G vanishes by symmetry, E does not.
+Source of the criterion: Bates, Maechler, Bolker, Walker 2015, Journal of Statistical Software 67(1).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.covariance.chart import Chart, Factors
+from ranef.linalg.adjoint import trace_gradient
+from ranef.linalg.elimination import Factorization, factorize
+from ranef.linalg.information import (
+    projected_products,
+    single_moments,
+    trace_products,
+    whole_moments,
+)
+from ranef.linalg.plan import Plan, make_plan
+from ranef.linalg.solution import Solution, solve
+from ranef.typing import FloatArray
+
+# Up to this many random effects the exact Hessian of a crossed model is affordable: a dense
+# matrix of that size costs less than the gradient evaluations that it saves.
+LARGEST_WHOLE = 600
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Evaluation:
+    """Value, gradient (m,) and curvature (m, m) of the criterion at one point.
+
+    ``average`` is the average-information approximation; ``exact()`` computes the Hessian, or
+    returns None where that is too expensive.
+    ``F`` are the derivatives with respect to the relative covariance matrices.
+    """
+
+    value: float
+    gradient: FloatArray
+    average: FloatArray
+    exact: Callable[[], FloatArray | None]
+    F: tuple[FloatArray, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class State:
+    """Factorisation and solution at one point: everything that estimates are read from."""
+
+    factorization: Factorization
+    solution: Solution
+    value: float
+    sigma2: float
+
+
+class Objective:
+    """The criterion of one model as a function of its relative covariance factors.
+
+    Parameters
+    ----------
+    plan : Plan
+        How to factorise.
+    reml : bool
+        REML criterion, or -2 log-likelihood.
+    """
+
+    def __init__(self, plan: Plan, *, reml: bool) -> None:
+        self.plan = plan
+        self.reml = reml
+        products = plan.products
+        self.nu = products.n - (products.p if reml else 0)
+        self.constant = -products.log_weights + (2.0 * products.logdet_fixed if reml else 0.0)
+        self._whole: Plan | None = None
+
+    @property
+    def blocks(self) -> tuple[tuple[tuple[int, int], ...], ...]:
+        """Independent covariance blocks of every factor."""
+        return self.plan.products.blocks
+
+    def _value(self, f: Factorization) -> float:
+        fixed = f.logdet_fixed if self.reml else 0.0
+        scale = self.nu * (1.0 + math.log(2.0 * math.pi * f.r2 / self.nu))
+        return f.logdet_random + fixed + scale + self.constant
+
+    def value(self, T: Factors) -> float:
+        """Return the criterion; infinite where rounding makes the system indefinite."""
+        f = factorize(self.plan, T)
+        return math.inf if f is None or f.r2 <= 0.0 else self._value(f)
+
+    def state(self, T: Factors) -> State:
+        """Return the factorisation and the solution at T."""
+        f = factorize(self.plan, T)
+        if f is None or f.r2 <= 0.0:
+            raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
+        return State(f, solve(f), self._value(f), f.r2 / self.nu)
+
+    def evaluate(self, T: Factors, chart: Chart) -> Evaluation | None:
+        """Return value, gradient and curvature at T in the coordinates of ``chart``.
+
+        Parameters
+        ----------
+        T : tuple of float64 arrays (k_f, k_f)
+            Invertible.
+        chart : Chart
+            Its free entries.
+
+        Returns
+        -------
+        Evaluation, or None where rounding makes the system indefinite.
+        """
+        f = factorize(self.plan, T)
+        if f is None or f.r2 <= 0.0:
+            return None
+        solution = solve(f)
+        scale = self.nu / f.r2
+        F = tuple(
+            trace - scale * (t @ t.T)
+            for trace, t in zip(trace_gradient(f, self.reml), solution.t, strict=True)
+        )
+        slopes = [2.0 * part @ t for part, t in zip(F, T, strict=True)]
+        gradient = chart.read(tuple(slopes))
+        score, information = self._scores(f, solution, T, chart)
+        curvature = scale * information
+        average = curvature - (scale / f.r2) * np.outer(score, score) + _same_column(F, chart)
+
+        def exact() -> FloatArray | None:
+            traces = self._traces(f, T, chart)
+            return None if traces is None else average + curvature - traces
+
+        return Evaluation(self._value(f), gradient, average, exact, F)
+
+    @staticmethod
+    def _scores(
+        f: Factorization, solution: Solution, T: Factors, chart: Chart
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return c_i't (m,) and a_i'P a_j (m, m)."""
+        directions = []
+        score = np.empty(chart.size)
+        for i, (g, a, b) in enumerate(zip(chart.factor, chart.row, chart.col, strict=True)):
+            t = solution.t[g]
+            c = np.outer(T[g][:, b], t[a])
+            c[a] += T[g][:, b] @ t
+            directions.append(c)
+            score[i] = (c * t).sum()
+        factors = [int(g) for g in chart.factor]
+        return score, projected_products(f, factors, directions)
+
+    def _traces(self, f: Factorization, T: Factors, chart: Chart) -> FloatArray | None:
+        """Return tr(Q_ V_i Q_ V_j), or None where it would cost too much."""
+        products = self.plan.products
+        if len(self.plan.chain) == 1 and not self.plan.dense:
+            moments = single_moments(f, self.reml)
+        else:
+            if sum(A.shape[0] * A.shape[2] for A in products.A) > LARGEST_WHOLE:
+                return None
+            if self._whole is None:
+                self._whole = make_plan(products, math.inf, whole=True)
+            found = whole_moments(self._whole, T, self.reml)
+            if found is None:
+                return None
+            moments = found
+        return trace_products(T, moments, chart.factor, chart.row, chart.col)
+
+
+def _same_column(F: tuple[FloatArray, ...], chart: Chart) -> FloatArray:
+    """Return E: 2 F[a, a'] for parameters in the same column of the same factor."""
+    E = np.zeros((chart.size, chart.size))
+    for i in range(chart.size):
+        for j in range(chart.size):
+            if chart.factor[i] == chart.factor[j] and chart.col[i] == chart.col[j]:
+                E[i, j] = 2.0 * F[chart.factor[i]][chart.row[i], chart.row[j]]
+    return E

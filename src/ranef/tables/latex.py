@@ -1,0 +1,117 @@
+r"""LaTeX fragments with booktabs rules, to be pasted into a paper.
+
+The fragment needs ``\usepackage{booktabs}`` and nothing else. Numbers are set in mathematics mode,
+so that minus signs are minus signs and ``3.26e-06`` becomes a power of ten.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from ranef.tables.document import Block, Column, Document, Fact, Facts, Paragraph, Table
+from ranef.tables.text import single_line
+
+_SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    "<": r"\textless{}",
+    ">": r"\textgreater{}",
+    "|": r"\textbar{}",
+    '"': "''",  # the straight quote exists in T1 fonts only
+    "`": r"\`{}",
+} | {character: "\\" + character for character in "&%$#_{}"}
+_NUMBER = re.compile(r"(?P<below><\s*)?(?P<number>-?\d+(?:\.\d*)?)(?:e(?P<exponent>[+-]\d+))?")
+
+
+def render_latex(document: Document) -> str:
+    r"""Render a document as a LaTeX fragment that needs the booktabs package.
+
+    Parameters
+    ----------
+    document : Document
+
+    Returns
+    -------
+    str
+        Without a final newline.
+    """
+    lines = [r"% needs \usepackage{booktabs}"]
+    if document.title:
+        lines += [rf"\noindent\textbf{{{escape_latex(document.title)}}}", ""]
+    for block in document.blocks:
+        lines.extend(_block(block))
+        lines.append("")
+    return "\n".join(lines).rstrip()
+
+
+def escape_latex(text: str) -> str:
+    r"""Return the text so that LaTeX shows it literally.
+
+    Examples
+    --------
+    >>> print(escape_latex("50% of a_b"))
+    50\% of a\_b
+    """
+    return "".join(_SPECIAL.get(character, character) for character in single_line(text))
+
+
+def latex_number(text: str) -> str:
+    r"""Return a formatted number in mathematics mode; anything else is escaped.
+
+    Examples
+    --------
+    >>> print(latex_number("-0.602"), latex_number("< 2e-16"), latex_number("NaN"))
+    $-0.602$ $<2\times10^{-16}$ NaN
+    """
+    match = _NUMBER.fullmatch(text)
+    if match is None:
+        return escape_latex(text)
+    below = "<" if match["below"] else ""
+    exponent = match["exponent"]
+    power = rf"\times10^{{{int(exponent)}}}" if exponent else ""
+    return f"${below}{match['number']}{power}$"
+
+
+def _block(block: Block) -> Iterator[str]:
+    match block:
+        case Facts(items):
+            yield r"\noindent " + " \\\\\n".join(map(_fact, items))
+        case Paragraph(text):
+            yield r"\noindent " + escape_latex(text)
+        case Table():
+            yield from _table(block)
+
+
+def _fact(fact: Fact) -> str:
+    value = escape_latex(fact.value)
+    return f"{escape_latex(fact.name)}: " + (rf"\texttt{{{value}}}" if fact.is_code else value)
+
+
+def _table(table: Table) -> Iterator[str]:
+    yield r"\medskip"
+    if table.title:
+        yield rf"\noindent\textbf{{{escape_latex(table.title)}}}\\[\smallskipamount]"
+    alignment = "".join("r" if column.kind == "number" else "l" for column in table.columns)
+    yield rf"\noindent\begin{{tabular}}{{{alignment}}}"
+    yield r"\toprule"
+    yield _row(escape_latex(column.header) for column in table.columns)
+    yield r"\midrule"
+    for row in table.rows:
+        yield _row(_cell(c, cell) for c, cell in zip(table.columns, row, strict=True))
+    yield r"\bottomrule"
+    yield r"\end{tabular}"
+    for note in table.notes:
+        yield ""
+        yield r"\noindent " + escape_latex(note)
+
+
+def _row(cells: Iterator[str]) -> str:
+    row = " & ".join(cells)
+    # A row that starts with a bracket or a star would be read as an option of the \\\\ before it.
+    return ("{}" if row.startswith(("[", "*")) else "") + row + r" \\"
+
+
+def _cell(column: Column, cell: str) -> str:
+    return latex_number(cell) if column.kind == "number" else escape_latex(cell)
