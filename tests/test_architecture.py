@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (  # lowest first
     frozenset({"ranef.datasets", "ranef.tables"}),
     frozenset({"ranef.formula", "ranef.covariance"}),
     frozenset({"ranef.design"}),
-    frozenset({"ranef.linalg"}),
+    frozenset({"ranef.linalg", "ranef.modelmatrix"}),
     frozenset({"ranef.objective"}),
     frozenset({"ranef.optimize"}),
     frozenset({"ranef.estimation"}),
@@ -36,7 +36,15 @@ LAYERS: tuple[frozenset[str], ...] = (  # lowest first
     frozenset({"ranef.effects"}),
     frozenset({"ranef.model"}),
     frozenset({"ranef.fit"}),
-    frozenset({"ranef.inference", "ranef.prediction", "ranef.simulation", "ranef.diagnostics"}),
+    frozenset(
+        {
+            "ranef.diagnostics",
+            "ranef.inference",
+            "ranef.prediction",
+            "ranef.simulation",
+            "ranef.tidy",
+        }
+    ),
     frozenset({"ranef.plots"}),
     frozenset({"ranef"}),  # the front, which gathers the public names
     frozenset({"ranef.__main__"}),

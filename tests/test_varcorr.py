@@ -215,6 +215,7 @@ def test_other_formats():
 
 
 def test_frame_is_fit_for_files():
-    """The data frame has text and floats only."""
-    frame = SLEEP.to_frame()
+    """The data frame has text and floats only, also where there are no covariances."""
+    frame = UNCORRELATED.to_frame()
+    assert frame["var2"].dtype == frame["var1"].dtype
     assert [pd.api.types.is_float_dtype(frame[c]) for c in ("vcov", "sdcor")] == [True, True]

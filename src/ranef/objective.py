@@ -85,6 +85,7 @@ class Objective:
         self.nu = products.n - (products.p if reml else 0)
         self.constant = -products.log_weights + (2.0 * products.logdet_fixed if reml else 0.0)
         self._whole: Plan | None = None
+        self._last: tuple[Factors, Factorization | None] | None = None
 
     @property
     def blocks(self) -> tuple[tuple[tuple[int, int], ...], ...]:
@@ -96,15 +97,26 @@ class Objective:
         scale = self.nu * (1.0 + math.log(2.0 * math.pi * f.r2 / self.nu))
         return f.logdet_random + fixed + scale + self.constant
 
+    def _factorize(self, T: Factors) -> Factorization | None:
+        """Factorise, or return the last factorisation if it was of this very T."""
+        if self._last is None or self._last[0] is not T:
+            f = factorize(self.plan, T)
+            self._last = (T, None if f is None or f.r2 <= 0.0 else f)
+        return self._last[1]
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave the caches out of a pickle."""
+        return {**self.__dict__, "_last": None, "_whole": None}
+
     def value(self, T: Factors) -> float:
         """Return the criterion; infinite where rounding makes the system indefinite."""
-        f = factorize(self.plan, T)
-        return math.inf if f is None or f.r2 <= 0.0 else self._value(f)
+        f = self._factorize(T)
+        return math.inf if f is None else self._value(f)
 
     def state(self, T: Factors) -> State:
         """Return the factorisation and the solution at T."""
-        f = factorize(self.plan, T)
-        if f is None or f.r2 <= 0.0:
+        f = self._factorize(T)
+        if f is None:
             raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
         return State(f, solve(f), self._value(f), f.r2 / self.nu)
 
@@ -122,8 +134,8 @@ class Objective:
         -------
         Evaluation, or None where rounding makes the system indefinite.
         """
-        f = factorize(self.plan, T)
-        if f is None or f.r2 <= 0.0:
+        f = self._factorize(T)
+        if f is None:
             return None
         solution = solve(f)
         scale = self.nu / f.r2

@@ -178,7 +178,9 @@ class VarCorr(Renderable):
                 for i in range(j + 1, len(names))
             ]
         rows.append(("Residual", None, None, float(self.sigma) ** 2, float(self.sigma)))
-        return pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
+        frame = pd.DataFrame(rows, columns=["grp", "var1", "var2", "vcov", "sdcor"])
+        # A column without a single name would not be text.
+        return frame.astype({"var2": frame["var1"].dtype})
 
     def table(self, *, variances: bool = False, digits: int = 5, title: str = "") -> Table:
         """Return the printed table.

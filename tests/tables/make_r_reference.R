@@ -13,18 +13,22 @@ machines$Worker <- factor(machines$Worker, ordered = FALSE)
 sleep <- lme4::sleepstudy
 sleep$Twice <- 2 * sleep$Days
 
+# Tighter than lme4's default, so that what R prints does not depend on where it stopped.
+tight <- lmerControl("bobyqa", optCtrl = list(rhoend = 1e-10, maxfun = 1e5))
+
 models <- list(
-  sleepstudy = lmer(Reaction ~ Days + (Days | Subject), sleep),
-  sleepstudy_ml = lmer(Reaction ~ Days + (Days | Subject), sleep, REML = FALSE),
-  uncorrelated = lmer(Reaction ~ Days + (Days || Subject), sleep),
-  cake = lmer(angle ~ recipe * temperature + (1 | recipe:replicate), lme4::cake),
-  penicillin = lmer(diameter ~ 1 + (1 | plate) + (1 | sample), lme4::Penicillin),
-  pastes = lmer(strength ~ 1 + (1 | batch/cask), lme4::Pastes),
-  machines = lmer(score ~ Machine + (0 + Machine | Worker), machines),
-  two_terms = lmer(score ~ Machine + (1 | Worker) + (0 + Machine | Worker), machines),
-  singular = lmer(Yield ~ 1 + (1 | Batch), lme4::Dyestuff2),
-  scales = lmer(Reaction ~ I(Days / 1000) + (I(Days / 1000) | Subject), sleep),
-  aliased = lmer(Reaction ~ Days + Twice + (1 | Subject), sleep)
+  sleepstudy = lmer(Reaction ~ Days + (Days | Subject), sleep, control = tight),
+  sleepstudy_ml = lmer(Reaction ~ Days + (Days | Subject), sleep, REML = FALSE, control = tight),
+  uncorrelated = lmer(Reaction ~ Days + (Days || Subject), sleep, control = tight),
+  cake = lmer(angle ~ recipe * temperature + (1 | recipe:replicate), lme4::cake, control = tight),
+  penicillin = lmer(diameter ~ 1 + (1 | plate) + (1 | sample), lme4::Penicillin, control = tight),
+  pastes = lmer(strength ~ 1 + (1 | batch/cask), lme4::Pastes, control = tight),
+  machines = lmer(score ~ Machine + (0 + Machine | Worker), machines, control = tight),
+  two_terms = lmer(score ~ Machine + (1 | Worker) + (0 + Machine | Worker), machines,
+                   control = tight),
+  singular = lmer(Yield ~ 1 + (1 | Batch), lme4::Dyestuff2, control = tight),
+  scales = lmer(Reaction ~ I(Days / 1000) + (I(Days / 1000) | Subject), sleep, control = tight),
+  aliased = lmer(Reaction ~ Days + Twice + (1 | Subject), sleep, control = tight)
 )
 
 json <- function(x) {

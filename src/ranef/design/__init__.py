@@ -1,6 +1,28 @@
 """Data and formula become arrays with names: the design of a model."""
 
 from ranef.design.build import build_design
+from ranef.design.newdata import (
+    GroupCodes,
+    fixed_columns,
+    fixed_offset,
+    group_codes,
+    random_columns,
+    row_index,
+)
+from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
 
-__all__ = ["Design", "Grouping", "RandomTerm", "build_design"]
+__all__ = [
+    "ColumnSpec",
+    "Design",
+    "GroupCodes",
+    "Grouping",
+    "RandomTerm",
+    "TermColumns",
+    "build_design",
+    "fixed_columns",
+    "fixed_offset",
+    "group_codes",
+    "random_columns",
+    "row_index",
+]

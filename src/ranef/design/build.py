@@ -14,10 +14,10 @@ from scipy import sparse
 
 from ranef.design.checks import check_design, check_rows
 from ranef.design.coding import full_codings
-from ranef.design.columns import Product, Source, stack
+from ranef.design.columns import FactorSource, NumericSource, Product, Source, stack
 from ranef.design.evaluate import Evaluator
 from ranef.design.frame import open_frame
-from ranef.design.grouping import combine, group_column
+from ranef.design.grouping import combine
 from ranef.design.rows import find_rows, read_numbers
 from ranef.design.sources import SourceMaker
 from ranef.design.spec import ColumnSpec, TermColumns
@@ -128,7 +128,7 @@ def _products(
     for term in total.terms:
         for factor in term.factors:
             sources.setdefault(factor.text, maker.source(factor, fixed=fixed))
-    factors = [text for text, source in sources.items() if hasattr(source, "coding")]
+    factors = [text for text, source in sources.items() if isinstance(source, FactorSource)]
     products: list[Product] = []
     columns: list[TermColumns] = []
     names = ["Intercept"] if total.intercept else []
@@ -144,8 +144,8 @@ def _products(
         total,
         tuple(columns),
         tuple(names),
-        {text: s.suffixes for text, s in sources.items() if hasattr(s, "suffixes")},
-        {text: s.coding for text, s in sources.items() if hasattr(s, "coding")},
+        {text: s.suffixes for text, s in sources.items() if isinstance(s, NumericSource)},
+        {text: s.coding for text, s in sources.items() if isinstance(s, FactorSource)},
         maker.evaluator.states,
         maker.evaluator.context,
         formula.offsets if fixed else (),
@@ -174,9 +174,9 @@ def _random_part(
             if all(name in shared for name in names):
                 columns += [shared[name] for name in names]
                 continue
-            for name, column in zip(names, product.columns(), strict=True):
+            for name, values in zip(names, product.columns(), strict=True):
                 if name not in shared:
-                    shared[name] = np.array(column, dtype=np.float64)
+                    shared[name] = np.array(values, dtype=np.float64)
                 columns.append(shared[name])
         for column in columns:
             if column is not None:
@@ -209,7 +209,6 @@ def _total_offset(
 
 def _offset_values(expression: Expression, maker: SourceMaker) -> FloatArray:
     source = maker.source(expression, fixed=True)
-    if hasattr(source, "coding") or len(source.columns) != 1:
+    if isinstance(source, FactorSource) or len(source.columns) != 1:
         raise DataError(f"the offset {expression.label!r} is not a column of numbers.")
     return np.array(source.columns[0], dtype=np.float64)
-

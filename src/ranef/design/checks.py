@@ -48,7 +48,7 @@ def _check_levels(term: RandomTerm, n: int) -> None:
             f"the grouping factor {grouping.name!r} has a single level, "
             f"{str(grouping.levels[0])!r}; a random term needs at least two."
         )
-    if J >= n:
+    if n <= J:
         raise DataError(
             f"the grouping factor {grouping.name!r} has {J} levels for {n} observations; with one "
             "observation per group its variance cannot be told from the residual variance."

@@ -18,14 +18,17 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ranef.design.frame import Column, Frame
+from ranef.design.column import Column
+from ranef.design.frame import Frame
 from ranef.design.functions import CONSTANTS, FUNCTIONS, STATEFUL, signature_error
 from ranef.design.values import FactorValue, Matrix, as_number, from_returned
 from ranef.errors import DataError, FormulaError, RanefError, UnknownVariableError
-from ranef.formula.nodes import Call, Constant, Listing, Name, Node, Operation, render
 from ranef.formula import Expression
+from ranef.formula.nodes import Call, Constant, Listing, Name, Node, Operation, render
 
-Result: TypeAlias = "NDArray[Any] | Matrix | FactorValue | float | int | bool | str | tuple[Any, ...] | None"
+Result: TypeAlias = (
+    "NDArray[Any] | Matrix | FactorValue | float | int | bool | str | tuple[Any, ...] | None"
+)
 
 _ARITHMETIC: dict[str, Callable[[Any, Any], Any]] = {
     "+": np.add, "-": np.subtract, "*": np.multiply, "/": np.divide,
@@ -116,19 +119,21 @@ class Evaluator:
         if node.text in self.frame:
             return value_of_column(self.frame.column(node.text))
         if node.text in self.context:
-            return from_returned(self.context[node.text], self.frame.size)
+            given: Result = from_returned(self.context[node.text], self.frame.size)
+            return given
         if node.text in CONSTANTS:
             constant: Result = CONSTANTS[node.text]
             return constant
-        raise UnknownVariableError.from_missing(
-            node.text, self.frame.names, self.source, node.span
-        )
+        raise UnknownVariableError.from_missing(node.text, self.frame.names, self.source, node.span)
 
     def _operate(self, node: Operation) -> Result:
         values = [self._value(operand) for operand in node.operands]
         if node.operator in _COMPARISONS:
             return self._compare(node, values)
-        numbers = [self._numbers(value, operand) for value, operand in zip(values, node.operands, strict=True)]
+        numbers = [
+            self._numbers(value, operand)
+            for value, operand in zip(values, node.operands, strict=True)
+        ]
         if node.operator in _LOGIC:
             result: Result = _LOGIC[node.operator](numbers[0] != 0, numbers[1] != 0)
             return result
@@ -180,7 +185,9 @@ class Evaluator:
     def _call(self, node: Call) -> Result:
         function, stateful = self._function(node)
         arguments = [self._value(argument) for argument in node.arguments]
-        named = {name.replace(".", "_"): self._value(argument) for name, argument in node.named}
+        named: dict[str, Any] = {
+            name.replace(".", "_"): self._value(argument) for name, argument in node.named
+        }
         if stateful:
             named["_state"] = self.states.setdefault(render(node), {})
         own = node.function in self.context
@@ -197,7 +204,8 @@ class Evaluator:
             raise DataError(f"{render(node)}: {error}") from error
         except (TypeError, ValueError, ArithmeticError, KeyError, IndexError) as error:
             raise DataError(f"{render(node)} cannot be computed: {error}") from error
-        return from_returned(result, self.frame.size, render(node)) if own else result
+        returned: Result = from_returned(result, self.frame.size, render(node)) if own else result
+        return returned
 
     def _function(self, node: Call) -> tuple[Callable[..., Any], bool]:
         if node.function in self.context:
@@ -211,10 +219,10 @@ class Evaluator:
             raise _unknown_function(node, self.source, self.context)
         return FUNCTIONS[node.function], node.function in STATEFUL
 
+
 def value_of_column(column: Column) -> Result:
     """Return a column as a value that expressions work on."""
-    if column.kind == "factor" or column.kind == "labels":
-        assert column.levels is not None
+    if column.levels is not None:
         return FactorValue(
             column.values,
             column.levels,
@@ -228,7 +236,7 @@ def value_of_column(column: Column) -> Result:
 def _for_caller(value: Result) -> Any:
     """Return what the caller's own functions get: arrays, or a pandas Categorical."""
     if isinstance(value, FactorValue):
-        return pd.Categorical.from_codes(value.codes, value.levels, ordered=value.ordered)  # type: ignore[arg-type]
+        return pd.Categorical.from_codes(value.codes, value.levels, ordered=value.ordered)
     if isinstance(value, Matrix):
         return np.column_stack(value.columns)
     return value

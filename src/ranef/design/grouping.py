@@ -14,15 +14,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ranef.design.column import Column
 from ranef.design.contrasts import level_names
-from ranef.design.frame import Column
 from ranef.typing import IntArray
 
 _TABLE = 1 << 22  # a lookup table this long is always affordable
 
 
 def group_column(column: Column, rows: IntArray | None) -> tuple[IntArray, pd.Index]:
-    """Number the levels of a column on the used rows.
+    """Give numbers to the levels of a column on the used rows.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def group_column(column: Column, rows: IntArray | None) -> tuple[IntArray, pd.In
 def combine(
     parts: Sequence[tuple[IntArray, pd.Index]],
 ) -> tuple[IntArray, pd.Index]:
-    """Number the combinations that occur of several grouping factors.
+    """Give numbers to the combinations that occur of several grouping factors.
 
     Parameters
     ----------

@@ -10,10 +10,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from ranef.design.column import Column
 from ranef.design.columns import FactorSource, NumericSource, Source
 from ranef.design.contrasts import as_request, code_factor
 from ranef.design.evaluate import Evaluator
-from ranef.design.frame import Column
 from ranef.design.grouping import group_column
 from ranef.design.rows import UsedRows
 from ranef.design.values import FactorValue, Matrix

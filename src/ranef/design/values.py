@@ -90,30 +90,29 @@ def from_returned(value: Any, size: int, text: str = "") -> Any:
     """
     if hasattr(value, "__formulaic_metadata__"):
         value = value.__wrapped__
+    if isinstance(value, np.generic):
+        value = value.item()
     if value is None or isinstance(value, str | bool | int | float | tuple) or callable(value):
         return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, dict):
-        return _checked(Matrix(*_split(value)), size, text)
-    if isinstance(value, pd.DataFrame):
-        return _checked(Matrix(*_split(dict(value.items()))), size, text)
+    return _checked(_arranged(value), size, text)
+
+
+def _arranged(value: Any) -> NDArray[Any] | Matrix | FactorValue:
+    if isinstance(value, dict | pd.DataFrame):
+        return Matrix(*_split(dict(value.items())))
     if isinstance(value, pd.Series):
         value = value.array if isinstance(value.dtype, pd.CategoricalDtype) else value.to_numpy()
     if isinstance(value, pd.Categorical):
-        factor = FactorValue(
-            np.asarray(value.codes), value.categories, ordered=bool(value.ordered)
-        )
-        return _checked(factor, size, text)
+        codes = np.asarray(value.codes)
+        return FactorValue(codes, value.categories, ordered=bool(value.ordered))
     array: NDArray[Any] = np.asarray(value)
     if array.dtype.kind in "OUS":
         codes, levels = pd.factorize(array, sort=True)
-        return _checked(FactorValue(codes, pd.Index(levels), text=True), size, text)
-    if array.ndim == 2:
+        return FactorValue(codes, pd.Index(levels), text=True)
+    if array.ndim > 1:
         columns = tuple(np.ascontiguousarray(column, dtype=np.float64) for column in array.T)
-        names = tuple(str(number) for number in range(1, len(columns) + 1))
-        return _checked(Matrix(columns, names), size, text)
-    return _checked(array, size, text)
+        return Matrix(columns, tuple(str(number) for number in range(1, len(columns) + 1)))
+    return array
 
 
 def _split(columns: dict[Any, Any]) -> tuple[tuple[FloatArray, ...], tuple[str, ...]]:
@@ -121,10 +120,16 @@ def _split(columns: dict[Any, Any]) -> tuple[tuple[FloatArray, ...], tuple[str, 
     return tuple(np.asarray(v, dtype=np.float64) for v in kept.values()), tuple(kept)
 
 
-def _checked(value: Any, size: int, text: str) -> Any:
-    arrays = {Matrix: lambda: value.columns, FactorValue: lambda: (value.codes,)}
-    for array in arrays.get(type(value), lambda: (value,))():
-        if array.ndim != 1 or len(array) != size:
+def _checked(
+    value: NDArray[Any] | Matrix | FactorValue, size: int, text: str
+) -> NDArray[Any] | Matrix | FactorValue:
+    arrays: tuple[NDArray[Any], ...] = (value,) if isinstance(value, np.ndarray) else ()
+    if isinstance(value, Matrix):
+        arrays = value.columns
+    elif isinstance(value, FactorValue):
+        arrays = (value.codes,)
+    for array in arrays:
+        if array.shape != (size,):
             raise DataError(
                 f"{text or 'a value of the context'} has shape {array.shape}; expected ({size},)."
             )

@@ -79,6 +79,18 @@ def check_brackets(lexemes: list[Lexeme], formula: str) -> None:
         )
 
 
+def one_line(text: str) -> str:
+    """Return the text with single spaces, leaving what stands in quotes alone."""
+    pieces: list[str] = []
+    end = 0
+    for lexeme in lex(text):
+        if pieces and lexeme.start > end:
+            pieces.append(" ")
+        pieces.append(text[lexeme.start : lexeme.end])
+        end = lexeme.end
+    return "".join(pieces)
+
+
 def _read(formula: str, start: int, stop: int) -> Lexeme:
     character = formula[start]
     if character in "()[]":

@@ -35,11 +35,11 @@ class Resolver(DefaultOperatorResolver):
         self.formula = formula
 
     @cached_property
-    def operators(self) -> list[Operator]:  # type: ignore[override]
+    def operators(self) -> list[Operator]:
         """The operators; formulaic builds a table of them by symbol."""
         infix: dict[str, tuple[int, str, Callable[[TermSet, TermSet], TermSet]]] = {
-            "+": (100, "left", lambda left, right: left | right),
-            "-": (100, "left", lambda left, right: left - right),
+            "+": (100, "left", _union),
+            "-": (100, "left", _difference),
             "*": (200, "left", self._cross),
             "/": (200, "left", self._nest),
             "in": (250, "left", self._interact),
@@ -71,14 +71,15 @@ class Resolver(DefaultOperatorResolver):
         return OrderedSet(_multiply(a, b) for a in left for b in right)
 
     def _cross(self, left: TermSet, right: TermSet) -> TermSet:
-        return left | right | self._interact(left, right)
+        return _union(_union(left, right), self._interact(left, right))
 
     def _nest(self, parents: TermSet, nested: TermSet) -> TermSet:
         self._refuse_random((*parents, *nested))
         if not parents:
             return nested
         common = reduce(_multiply, parents)
-        return parents | OrderedSet(_multiply(common, term) for term in nested)
+        products: TermSet = OrderedSet(_multiply(common, term) for term in nested)
+        return _union(parents, products)
 
     def _power(self, terms: TermSet, exponent: TermSet) -> TermSet:
         self._refuse_random(terms)
@@ -92,7 +93,7 @@ class Resolver(DefaultOperatorResolver):
             )
         result = terms
         for _ in range(times - 1):
-            larger = result | self._interact(result, terms)
+            larger = _union(result, self._interact(result, terms))
             if len(larger) == len(result):  # every product is there: more changes nothing
                 break
             result = larger
@@ -108,7 +109,8 @@ class Resolver(DefaultOperatorResolver):
         for term in terms:
             if term.factors and term.factors[0].expr.startswith(RANDOM_PREFIX):
                 raise FormulaError(
-                    "a random term can only be added with '+'; it cannot be part of an interaction.",
+                    "a random term can only be added with '+'; "
+                    "it cannot be part of an interaction.",
                     self.formula,
                     _span([term]),
                 )
@@ -124,6 +126,14 @@ def token_span(token: Token | None) -> tuple[int, int] | None:
     if token is None or token.source_start is None or token.source_end is None:
         return None
     return (token.source_start, token.source_end + 1)
+
+
+def _union(left: TermSet, right: TermSet) -> TermSet:
+    return OrderedSet((*left, *right))
+
+
+def _difference(left: TermSet, right: TermSet) -> TermSet:
+    return OrderedSet(term for term in left if term not in right)
 
 
 def _multiply(left: Term, right: Term) -> Term:

@@ -110,7 +110,7 @@ def with_intercept(tokens: Sequence[Token]) -> list[Token]:
     start = token_span(tokens[0]) if tokens else None
     place = start[0] if start else 0
     result = [_token("1", KIND.VALUE, place, place + 1)]
-    if not tokens or tokens[0].token not in ("+", "-") or tokens[0].kind is not KIND.OPERATOR:
+    if not tokens or not _is_sign(tokens[0]):
         result.append(_token("+", KIND.OPERATOR, place, place + 1))
     for token in tokens:
         if token.kind is KIND.VALUE and token.token == "0":
@@ -133,6 +133,11 @@ def span_of(tokens: Iterable[Token]) -> tuple[int, int]:
 def name_token(text: str, span: tuple[int, int]) -> Token:
     """Return a token that stands for a variable."""
     return _token(text, KIND.NAME, *span)
+
+
+def is_dot(token: Token) -> bool:
+    """Tell whether the token is ``.``, which stands for the columns of the data."""
+    return token.kind is KIND.NAME and token.token == "."
 
 
 def _token(text: str, kind: Token.Kind, start: int, end: int) -> Token:
@@ -190,12 +195,15 @@ def _merge_signs(tokens: Iterable[Token]) -> list[Token]:
     """Turn ``+ -`` into ``-``, ``- -`` into ``+``: signs multiply."""
     result: list[Token] = []
     for token in tokens:
-        sign = token.kind is KIND.OPERATOR and token.token in ("+", "-")
+        sign = _is_sign(token)
         before = result[-1] if result else None
-        if sign and before is not None and before.kind is KIND.OPERATOR:
-            if before.token in ("+", "-"):
-                text = "+" if before.token == token.token else "-"
-                result[-1] = _token(text, KIND.OPERATOR, *span_of([before, token]))
-                continue
-        result.append(token)
+        if sign and before is not None and _is_sign(before):
+            text = "+" if before.token == token.token else "-"
+            result[-1] = _token(text, KIND.OPERATOR, *span_of([before, token]))
+        else:
+            result.append(token)
     return result
+
+
+def _is_sign(token: Token) -> bool:
+    return token.kind is KIND.OPERATOR and token.token in ("+", "-")

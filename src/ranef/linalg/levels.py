@@ -58,6 +58,8 @@ def multiply_right(blocks: FloatArray, matrix: FloatArray) -> FloatArray:
 
 def sum_products(left: FloatArray, right: FloatArray) -> FloatArray:
     """Return the sum over levels of left_j right_j': (k, m, J), (l, m, J) -> (k, l)."""
+    if left.shape[0] == right.shape[0] == 1:  # a threaded matrix product would mostly wait
+        return np.array([[np.dot(left.ravel(), right.ravel())]])
     product: FloatArray = left.reshape(left.shape[0], -1) @ right.reshape(right.shape[0], -1).T
     return product
 

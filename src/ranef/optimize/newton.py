@@ -69,7 +69,9 @@ class Curvature:
                 else:
                     high = mu
             scaled = along / (self.size + high)
-        promised = float(scaled @ along - 0.5 * (self.values * scaled) @ scaled)
+        # by the model that made the step, |H|: where the criterion curves down, H itself would
+        # promise so much that the trust region never grew
+        promised = float(scaled @ along - 0.5 * (self.size * scaled) @ scaled)
         step: FloatArray = -(self.vectors @ scaled)
         return step, promised
 

@@ -2,7 +2,8 @@
 
 - `document` holds what is printed; `format` and `abbreviate` make numbers and names into text;
 - `text`, `html`, `markdown` and `latex` render a document; `renderable` gives a result all four;
-- `summary` is the summary of a fitted model.
+- `variances` and `coefficients` lay out the tables that several results share;
+- `summary` is the summary of a fitted model, which it sees through `protocols` only.
 
-All but `summary` know nothing about models, so that any result may print itself through them.
+Nothing here imports a model, so that any result may print itself through these modules.
 """

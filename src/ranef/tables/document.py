@@ -67,11 +67,6 @@ class Table:
             raise ValueError(f"columns of one table differ in length: {sorted(lengths)}")
 
     @property
-    def n_rows(self) -> int:
-        """Number of rows, without the header."""
-        return len(self.columns[0].cells) if self.columns else 0
-
-    @property
     def rows(self) -> tuple[tuple[str, ...], ...]:
         """The cells row by row."""
         return tuple(zip(*(column.cells for column in self.columns), strict=True))

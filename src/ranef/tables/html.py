@@ -13,9 +13,7 @@ from ranef.tables.document import Block, Column, Document, Fact, Facts, Paragrap
 from ranef.tables.text import single_line
 
 # Not html.escape: its module brings the table of all named entities, which nobody needs here.
-_ENTITIES = str.maketrans(
-    {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"}
-)
+_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#x27;"})
 _STYLE = (
     "<style>"
     "div.ranef{font-size:.9em;line-height:1.4}"

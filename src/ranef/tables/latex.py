@@ -12,17 +12,21 @@ from collections.abc import Iterator
 from ranef.tables.document import Block, Column, Document, Fact, Facts, Paragraph, Table
 from ranef.tables.text import single_line
 
-_SPECIAL = {
-    "\\": r"\textbackslash{}",
-    "~": r"\textasciitilde{}",
-    "^": r"\textasciicircum{}",
-    "<": r"\textless{}",
-    ">": r"\textgreater{}",
-    "|": r"\textbar{}",
-    '"': "''",  # the straight quote exists in T1 fonts only
-    "`": r"\`{}",
-} | {character: "\\" + character for character in "&%$#_{}"}
-_NUMBER = re.compile(r"(?P<below><\s*)?(?P<number>-?\d+(?:\.\d*)?)(?:e(?P<exponent>[+-]\d+))?")
+_ESCAPES = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        '"': "''",  # the straight quote exists in T1 fonts only
+        "`": r"\`{}",
+    }
+    | {character: "\\" + character for character in "&%$#_{}"}
+)
+# Text, compiled at first use: importing ranef should not wait for it.
+_NUMBER = r"(?P<below><\s*)?(?P<number>-?\d+(?:\.\d*)?)(?:e(?P<exponent>[+-]\d+))?"
 
 
 def render_latex(document: Document) -> str:
@@ -54,7 +58,7 @@ def escape_latex(text: str) -> str:
     >>> print(escape_latex("50% of a_b"))
     50\% of a\_b
     """
-    return "".join(_SPECIAL.get(character, character) for character in single_line(text))
+    return single_line(text).translate(_ESCAPES)
 
 
 def latex_number(text: str) -> str:
@@ -65,7 +69,7 @@ def latex_number(text: str) -> str:
     >>> print(latex_number("-0.602"), latex_number("< 2e-16"), latex_number("NaN"))
     $-0.602$ $<2\times10^{-16}$ NaN
     """
-    match = _NUMBER.fullmatch(text)
+    match = re.fullmatch(_NUMBER, text)
     if match is None:
         return escape_latex(text)
     below = "<" if match["below"] else ""

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from ranef.tables.document import Block, Column, Document, Fact, Facts, Paragraph, Table
 from ranef.tables.text import display_width, single_line
 
-_SPECIAL = re.compile(r"([\\`*_\[\]<>|~$^#])")
+_ESCAPES = str.maketrans({c: "\\" + c for c in "\\`*_[]<>|~$^#"} | {"&": "&amp;"})
 
 
 def render_markdown(document: Document) -> str:
@@ -42,7 +42,7 @@ def escape_markdown(text: str) -> str:
     >>> print(escape_markdown("Pr(>|t|) & a_b"))
     Pr(\>\|t\|) &amp; a\_b
     """
-    return _SPECIAL.sub(r"\\\1", single_line(text).replace("&", "&amp;"))
+    return single_line(text).translate(_ESCAPES)
 
 
 def _block(block: Block) -> Iterator[str]:

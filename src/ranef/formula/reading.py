@@ -1,0 +1,271 @@
+"""Turns the token lists of one formula into terms.
+
+Fixed terms, the effects of random terms and the groups behind their bars all pass through the same
+algebra: formulaic's AST builder with the operators of `operators`. A random term leaves a
+placeholder in the fixed part, so that `+`, `-` and parentheses around it mean the usual.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from formulaic.errors import FormulaicError
+from formulaic.parser.algos.tokens_to_ast import tokens_to_ast
+from formulaic.parser.types import OrderedSet, Token
+from formulaic.parser.types import Term as RawTerm
+
+from ranef.errors import FormulaError
+from ranef.formula.expression import Expression
+from ranef.formula.lexer import one_line
+from ranef.formula.nodes import Call, Name, Span
+from ranef.formula.operators import RANDOM_PREFIX, Resolver, is_intercept, token_span
+from ranef.formula.terms import GroupTerm, Term, TermSum
+from ranef.formula.tokens import (
+    KIND,
+    BarGroup,
+    find_groups,
+    is_dot,
+    name_token,
+    span_of,
+    with_intercept,
+)
+
+_GROUP_FUNCTIONS = {"factor", "as.factor"}
+_GROUP_OPERATORS = {":", "/", "*", "in"}
+
+
+@dataclass(frozen=True, slots=True)
+class TermReader:
+    """Reads the parts of one formula.
+
+    Attributes
+    ----------
+    formula : str
+        The whole formula, for errors that point into it.
+    expressions : dict of str to Expression
+        What every name token stands for.
+    """
+
+    formula: str
+    expressions: dict[str, Expression]
+
+    def read_terms(self, tokens: Sequence[Token]) -> OrderedSet[RawTerm]:
+        """Apply the term algebra to tokens with an explicit intercept."""
+        try:
+            tree = tokens_to_ast(tokens, Resolver(self.formula))
+        except FormulaicError as error:
+            raise self._translate(error, tokens) from None
+        terms: OrderedSet[RawTerm] = tree.to_terms()  # type: ignore[union-attr, assignment]
+        return terms
+
+    def read_sum(self, tokens: Sequence[Token]) -> tuple[TermSum, list[RawTerm]]:
+        """Return the terms of a token list, and the placeholders of random terms apart."""
+        raw = self.read_terms(with_intercept(tokens))
+        order = self._variable_order(tokens)
+        terms: list[Term] = []
+        placeholders: list[RawTerm] = []
+        intercept = False
+        for term in raw:
+            if is_intercept(term):
+                self._check_one(term)
+                intercept = True
+            elif term.factors[0].expr.startswith(RANDOM_PREFIX):
+                placeholders.append(term)
+            else:
+                factors = [f for f in term.factors if f.expr in self.expressions]
+                if len(factors) < len(term.factors):
+                    self._check_one(term)
+                factors.sort(key=lambda factor: order[factor.expr])
+                terms.append(Term(tuple(self.expressions[f.expr] for f in factors)))
+        terms.sort(key=lambda term: len(term.factors))
+        return TermSum(intercept, tuple(terms)), placeholders
+
+    def read_fixed(
+        self, tokens: Sequence[Token], response: Expression
+    ) -> tuple[TermSum, tuple[Expression, ...], set[int]]:
+        """Return fixed terms, offsets, and which random terms are kept (``-`` removes them)."""
+        total, placeholders = self.read_sum(tokens)
+        kept = {int(term.factors[0].expr.removeprefix(RANDOM_PREFIX)) for term in placeholders}
+        offsets = []
+        terms = []
+        for term in total.terms:
+            if any(factor.is_offset for factor in term.factors):
+                offsets.append(self._read_offset(term))
+            elif term.factors != (response,):  # R drops the response from the right-hand side
+                terms.append(term)
+        return TermSum(total.intercept, tuple(terms)), tuple(offsets), kept
+
+    def cut_out_groups(
+        self, tokens: Sequence[Token]
+    ) -> tuple[list[Token], list[tuple[GroupTerm, ...]]]:
+        """Read every ``( | )`` and leave a placeholder in its place."""
+        left: list[Token] = []
+        groups: list[tuple[GroupTerm, ...]] = []
+        position = 0
+        for group in sorted(find_groups(tokens, self.formula), key=lambda g: g.opening):
+            left += tokens[position : group.opening]
+            span = span_of(tokens[group.opening : group.closing + 1])
+            left.append(name_token(f"{RANDOM_PREFIX}{len(groups)}", span))
+            groups.append(self._read_group(tokens, group, span))
+            position = group.closing + 1
+        left += tokens[position:]
+        return left, groups
+
+    def expand_dots(
+        self, tokens: Sequence[Token], response: Expression, columns: tuple[str, ...] | None
+    ) -> list[Token]:
+        """Replace ``.`` by the sum of all columns that the response does not use."""
+        result: list[Token] = []
+        for token in tokens:
+            if not is_dot(token):
+                result.append(token)
+                continue
+            span = token_span(token) or (0, 1)
+            if columns is None:
+                raise FormulaError(
+                    "'.' stands for the columns of the data, which are not known here; "
+                    "pass columns=.",
+                    self.formula,
+                    span,
+                )
+            others = [column for column in columns if column not in response.names]
+            if not others:
+                raise FormulaError("'.' stands for no column.", self.formula, span)
+            result.append(Token("(", kind=KIND.CONTEXT, source_start=span[0]))
+            for index, column in enumerate(others):
+                expression = Expression.from_node(Name(column, span))
+                self.expressions.setdefault(expression.text, expression)
+                if index:
+                    result.append(Token("+", kind=KIND.OPERATOR, source_start=span[0]))
+                result.append(name_token(expression.text, span))
+            result.append(Token(")", kind=KIND.CONTEXT, source_start=span[0]))
+        return result
+
+    def _read_group(
+        self, tokens: Sequence[Token], group: BarGroup, span: Span
+    ) -> tuple[GroupTerm, ...]:
+        inside = tokens[group.opening + 1 : group.bar]
+        behind = tokens[group.bar + 1 : group.closing]
+        if not inside:
+            raise FormulaError(
+                "there is nothing before the bar; write (1 | g) for a random intercept.",
+                self.formula,
+                span,
+            )
+        if not behind:
+            raise FormulaError("there is no group after the bar.", self.formula, span)
+        effects, _ = self.read_sum(inside)
+        if not effects.intercept and not effects.terms:
+            raise FormulaError("this random term has no effects.", self.formula, span)
+        for term in effects.terms:
+            if any(factor.is_offset for factor in term.factors):
+                raise FormulaError(
+                    "an offset belongs to the fixed part.", self.formula, term.factors[0].span
+                )
+        bar = tokens[group.bar].token
+        text = one_line(self.formula[slice(*span_of(inside))])
+        return tuple(
+            GroupTerm(effects, variables, bar == "|", f"({text} {bar} {_join(variables)})", span)
+            for variables in self._read_grouping(behind)
+        )
+
+    def _read_grouping(self, tokens: Sequence[Token]) -> list[tuple[Expression, ...]]:
+        for token in tokens:
+            span = token_span(token)
+            if token.kind is KIND.VALUE or is_dot(token):
+                raise FormulaError(
+                    f"{token.token!r} cannot be a group; name a column.", self.formula, span
+                )
+            if token.kind is KIND.OPERATOR and token.token not in _GROUP_OPERATORS:
+                raise FormulaError(
+                    f"{token.token!r} cannot be used in a group. Write (x | a) + (x | b) for two "
+                    "factors, (x | a:b) for their combinations, (x | a/b) for b within a.",
+                    self.formula,
+                    span,
+                )
+            node = self.expressions[token.token].node if token.kind is KIND.NAME else None
+            if node is not None and not _is_group(node):
+                raise FormulaError(
+                    "a group is a column, or factor() of a column; compute others in the data.",
+                    self.formula,
+                    span,
+                )
+        # the order in which the user wrote the variables is kept: a:b is not b:a
+        return [
+            tuple(self.expressions[factor.expr] for factor in term.factors)
+            for term in self.read_terms(tokens)
+        ]
+
+    def _read_offset(self, term: Term) -> Expression:
+        node = term.factors[0].node
+        if len(term.factors) > 1:
+            raise FormulaError(
+                "an offset cannot be part of an interaction.", self.formula, node.span
+            )
+        if not isinstance(node, Call) or len(node.arguments) != 1 or node.named:
+            raise FormulaError("offset() takes one argument.", self.formula, node.span)
+        return Expression.from_node(node.arguments[0])
+
+    def _variable_order(self, tokens: Sequence[Token]) -> dict[str, int]:
+        names = (token.token for token in tokens if token.kind is KIND.NAME)
+        return {name: index for index, name in enumerate(dict.fromkeys(names))}
+
+    def _check_one(self, term: RawTerm) -> None:
+        for factor in term.factors:
+            if factor.expr not in self.expressions and factor.expr != "1":
+                raise FormulaError(
+                    f"the number {factor.expr} is not a term; only 1 (the intercept) and 0 (none) "
+                    "are. Arithmetic goes inside I(...).",
+                    self.formula,
+                    token_span(factor.token),
+                )
+
+    def _translate(self, error: FormulaicError, tokens: Sequence[Token]) -> FormulaError:
+        """Say in our words where formulaic's AST builder stopped."""
+        before: Token | None = None
+        for token in tokens:
+            if _starts_operand(token) and before is not None and _ends_operand(before):
+                return FormulaError(
+                    "an operator such as '+' is missing before this.",
+                    self.formula,
+                    token_span(token),
+                )
+            if _is_infix(token) and (before is None or not _ends_operand(before)):
+                return FormulaError(
+                    f"there is nothing before this {token.token!r}.",
+                    self.formula,
+                    token_span(token),
+                )
+            if token.token == ")" and before is not None and not _ends_operand(before):
+                return FormulaError("something is missing here.", self.formula, token_span(before))
+            before = token
+        if before is not None and not _ends_operand(before):
+            return FormulaError(
+                "something is missing after this.", self.formula, token_span(before)
+            )
+        text = str(error).partition("\n")[0]
+        return FormulaError(f"the formula cannot be read: {text}", self.formula, span_of(tokens))
+
+
+def _is_group(node: object) -> bool:
+    if isinstance(node, Call):
+        only_name = len(node.arguments) == 1 and isinstance(node.arguments[0], Name)
+        return node.function in _GROUP_FUNCTIONS and only_name and not node.named
+    return isinstance(node, Name)
+
+
+def _is_infix(token: Token) -> bool:
+    return token.kind is KIND.OPERATOR and token.token not in ("+", "-")
+
+
+def _starts_operand(token: Token) -> bool:
+    return token.kind in (KIND.NAME, KIND.VALUE) or token.token == "("
+
+
+def _ends_operand(token: Token) -> bool:
+    return token.kind in (KIND.NAME, KIND.VALUE) or token.token == ")"
+
+
+def _join(variables: Iterable[Expression]) -> str:
+    return ":".join(variable.text for variable in variables)
