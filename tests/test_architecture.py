@@ -34,6 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (  # lowest first
     frozenset({"ranef.convergence"}),
     frozenset({"ranef.variance"}),
     frozenset({"ranef.effects"}),
+    frozenset({"ranef.estimates"}),
     frozenset({"ranef.model"}),
     frozenset({"ranef.fit"}),
     frozenset(
@@ -68,6 +69,7 @@ DEFERRED = frozenset(
         "polars",
         "pyarrow",
         "scipy.optimize",
+        "scipy.special",
         "scipy.stats",
         "tqdm",
     }

@@ -147,9 +147,7 @@ def _direction(
     raw = np.linalg.solve(group.whitening[start:stop, start:stop].T, vector)
     raw = raw / raw[np.argmax(np.abs(raw))]
     slot = next(
-        slot
-        for slot in problem.slots
-        if slot.factor == factor and slot.start <= start < slot.stop
+        slot for slot in problem.slots if slot.factor == factor and slot.start <= start < slot.stop
     )
     names = slot.term.names[start - slot.start : stop - slot.start]
     return NullDirection(group.name, names, tuple(float(weight) for weight in raw))

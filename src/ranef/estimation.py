@@ -14,7 +14,7 @@ import numpy as np
 
 from ranef.covariance.chart import Factors, lower_factor
 from ranef.design.types import Design, RandomTerm
-from ranef.errors import FitError
+from ranef.errors import FitError, OptionError
 from ranef.linalg.conditioning import FixedBasis, fixed_basis, whitening
 from ranef.linalg.crossproducts import GroupedColumns, cross_products
 from ranef.linalg.plan import make_plan
@@ -80,13 +80,34 @@ class Problem:
             names.append(f"{group}.{row}" if a == b else f"{group}.{row}.{col}")
         return names
 
+    def read_theta(self, argument: str, values: object) -> Factors:
+        """Return the core's factors for parameters that a user gave.
+
+        Raises
+        ------
+        OptionError
+            If they are not as many finite numbers as the model has parameters; names ``argument``.
+        """
+        names = self.theta_names()
+        try:
+            theta: FloatArray = np.asarray(values, dtype=float)
+        except (TypeError, ValueError):
+            theta = np.full(0, np.nan)
+        if theta.shape != (len(names),) or not np.isfinite(theta).all():
+            raise OptionError(
+                f"{argument} must be {len(names)} finite numbers ({', '.join(names)}); "
+                f"got {values!r}."
+            )
+        return self.to_core(theta)
+
     def to_core(self, theta: FloatArray) -> Factors:
         """Return the core's factors for public parameters: T~ = W^-1 T."""
         T = [np.zeros((group.width, group.width)) for group in self.groups]
         for (slot, a, b), value in zip(self.theta_entries(), theta, strict=True):
             T[slot.factor][a, b] = value
         return tuple(
-            np.linalg.solve(group.whitening, t) for group, t in zip(self.groups, T, strict=True)
+            np.asarray(np.linalg.solve(group.whitening, t), dtype=np.float64)
+            for group, t in zip(self.groups, T, strict=True)
         )
 
     def to_public(self, T: Factors) -> FloatArray:
@@ -114,9 +135,7 @@ class Problem:
 
     def effects(self, state: State) -> list[FloatArray]:
         """Return the conditional modes of every factor, (k, J), in the user's coordinates."""
-        return [
-            group.whitening @ b for group, b in zip(self.groups, state.solution.b, strict=True)
-        ]
+        return [group.whitening @ b for group, b in zip(self.groups, state.solution.b, strict=True)]
 
 
 def make_problem(design: Design, *, reml: bool) -> Problem:

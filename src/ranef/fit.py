@@ -10,15 +10,14 @@ import numpy as np
 import pandas as pd
 
 from ranef.convergence import Status, describe
-from ranef.covariance.chart import Factors, identity
+from ranef.covariance.chart import identity
 from ranef.design import build_design
 from ranef.errors import ConvergenceWarning, OptionError, RankDeficiencyWarning
-from ranef.estimation import Problem, make_problem
-from ranef.formula import parse_formula
+from ranef.estimation import make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
-from ranef.typing import ContrastName, FloatArray, NaAction, OptimizerName, check_choice
+from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice
 
 
 def fit(
@@ -112,7 +111,7 @@ def fit(
     )
     problem = make_problem(design, reml=bool(reml))
     objective = problem.objective
-    begin = identity(objective.blocks) if start is None else _start(problem, start)
+    begin = identity(objective.blocks) if start is None else problem.read_theta("start", start)
     optimum, certificate = minimise(objective, begin, optimizer, control)
     convergence = describe(problem, optimum, certificate, optimizer)
     state = objective.state(optimum.T)
@@ -130,20 +129,6 @@ def fit(
     return model
 
 
-def _start(problem: Problem, start: Any) -> Factors:
-    """Return the caller's start values in the core's coordinates."""
-    names = problem.theta_names()
-    try:
-        values: FloatArray = np.asarray(start, dtype=float)
-    except (TypeError, ValueError):
-        values = np.full(0, np.nan)
-    if values.shape != (len(names),) or not np.isfinite(values).all():
-        raise OptionError(
-            f"start must be {len(names)} finite numbers ({', '.join(names)}); got {start!r}."
-        )
-    return problem.to_core(values)
-
-
 def _warn(model: LinearMixedModel) -> None:
     """Issue the warnings a user must see, each once."""
     if model.dropped_columns:
@@ -156,6 +141,3 @@ def _warn(model: LinearMixedModel) -> None:
         )
     if model.convergence.status is Status.NOT_CONVERGED:
         warnings.warn(model.convergence.message, ConvergenceWarning, stacklevel=3)
-
-
-__all__ = ["fit", "parse_formula"]

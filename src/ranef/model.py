@@ -6,28 +6,30 @@ and kept. Methods orchestrate: numbers happen in the modules they call.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ranef.convergence import Convergence, Status
+from ranef.convergence import Convergence
 from ranef.design.types import Design
 from ranef.effects import RandomEffects
-from ranef.errors import DataError, OptionError
+from ranef.estimates import (
+    fitted_values,
+    group_sizes,
+    level_coefficients,
+    random_effects,
+    variance_components,
+)
 from ranef.estimation import Problem
 from ranef.formula.terms import ModelFormula
-from ranef.inference.wald import wald_table
-from ranef.linalg.adjoint import conditional_blocks
 from ranef.modelmatrix import random_matrix
 from ranef.objective import State
 from ranef.tables.summary import Summary, build_summary
-from ranef.tidy import glance_row, tidy_frame
-from ranef.typing import DdfMethod, FloatArray, ResidualKind, check_choice
-from ranef.variance import VarCorr, VarianceComponent, make_unique
+from ranef.typing import FloatArray, ModelDdf, ResidualKind, check_choice
+from ranef.variance import VarCorr
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -71,13 +73,7 @@ class LinearMixedModel:
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """Pickle the constructor's arguments: what was computed from them comes back on demand."""
-        fields = (
-            self.formula, self.reml, self.design, self.convergence, self.theta, self.objective,
-            self.problem, self.state,
-        )
-        return (type(self), fields)
-
-    # --- sizes ---------------------------------------------------------------------------------
+        return (type(self), tuple(getattr(self, field.name) for field in fields(self)))
 
     @property
     def nobs(self) -> int:
@@ -87,19 +83,17 @@ class LinearMixedModel:
     @property
     def ngroups(self) -> dict[str, int]:
         """Number of levels of every grouping factor."""
-        return {slot.term.grouping.name: slot.term.grouping.size for slot in self.problem.slots}
+        return group_sizes(self.problem)
 
     @property
     def df(self) -> int:
-        """Number of parameters: fixed effects, theta, and the residual variance."""
+        """Number of parameters: fixed effects, theta, residual variance."""
         return len(self.problem.basis.kept) + len(self.theta) + 1
 
     @property
     def df_resid(self) -> int:
         """Observations minus parameters."""
         return self.nobs - self.df
-
-    # --- fixed effects -------------------------------------------------------------------------
 
     @cached_property
     def _kept_names(self) -> list[str]:
@@ -140,8 +134,6 @@ class LinearMixedModel:
         out[self.problem.basis.kept] = values
         return pd.Series(out, index=list(self.design.x_names))
 
-    # --- variances -----------------------------------------------------------------------------
-
     @property
     def sigma(self) -> float:
         """Residual standard deviation (of an observation with weight 1)."""
@@ -150,28 +142,12 @@ class LinearMixedModel:
     @cached_property
     def VarCorr(self) -> VarCorr:
         """Variances, standard deviations and correlations of the random effects."""
-        T = [np.zeros((group.width, group.width)) for group in self.problem.groups]
-        for (slot, a, b), value in zip(self.problem.theta_entries(), self.theta, strict=True):
-            T[slot.factor][a, b] = value
-        components = []
-        for slot in self.problem.slots:
-            block = T[slot.factor][slot.start : slot.stop, slot.start : slot.stop]
-            components.append(
-                VarianceComponent(
-                    slot.term.grouping.name,
-                    slot.term.names,
-                    self.state.sigma2 * (block @ block.T),
-                    slot.term.correlated,
-                )
-            )
-        return VarCorr(tuple(components), self.sigma)
+        return variance_components(self.problem, np.asarray(self.theta), self.state.sigma2)
 
     @property
     def is_singular(self) -> bool:
         """True if some combination of random effects has no variance."""
         return bool(self.convergence.null_directions)
-
-    # --- likelihood ----------------------------------------------------------------------------
 
     @property
     def loglik(self) -> float:
@@ -214,81 +190,21 @@ class LinearMixedModel:
         >>> round(m.objective_at([1.0]), 6)
         319.792389
         """
-        try:
-            values = np.asarray(theta, dtype=float)
-        except (TypeError, ValueError):
-            values = np.full(0, np.nan)
-        if values.shape != (len(self.theta),) or not np.isfinite(values).all():
-            raise OptionError(
-                f"theta must be {len(self.theta)} finite numbers "
-                f"({', '.join(self.theta.index)}); got {theta!r}."
-            )
-        return self.problem.objective.value(self.problem.to_core(values))
-
-    # --- random effects ------------------------------------------------------------------------
+        return self.problem.objective.value(self.problem.read_theta("theta", theta))
 
     @cached_property
     def ranef(self) -> RandomEffects:
         """Conditional modes of the random effects, with conditional SDs and covariances."""
-        modes = {}
-        for factor, b in enumerate(self.problem.effects(self.state)):
-            group, names = self._factor_labels(factor)
-            levels = next(
-                slot.term.grouping.levels for slot in self.problem.slots if slot.factor == factor
-            )
-            modes[group] = pd.DataFrame(b.T, index=levels.rename(group), columns=list(names))
-        ordered = {group: modes[group] for group in self.ngroups}
-        return RandomEffects(ordered, self._conditional_covariances)
-
-    def _conditional_covariances(self) -> Mapping[str, FloatArray]:
-        """Return Var(b | y) at given theta and beta, (J, k, k) for every grouping factor."""
-        out = {}
-        blocks = conditional_blocks(self.state.factorization)
-        for factor, (block, group) in enumerate(zip(blocks, self.problem.groups, strict=True)):
-            W = group.whitening
-            out[self._factor_labels(factor)[0]] = self.state.sigma2 * np.einsum(
-                "ab,bcj,dc->jad", W, block, W
-            )
-        return {group: out[group] for group in self.ngroups}
-
-    def _factor_labels(self, factor: int) -> tuple[str, tuple[str, ...]]:
-        """Return the name of a grouping factor and those of its effects, in the core's order."""
-        slots = sorted(
-            (slot for slot in self.problem.slots if slot.factor == factor),
-            key=lambda slot: slot.start,
-        )
-        names = make_unique(name for slot in slots for name in slot.term.names)
-        return slots[0].term.grouping.name, names
+        return random_effects(self.problem, self.state)
 
     @cached_property
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients of every level: fixed effects plus conditional modes."""
-        fixed = self.fixef
-        out = {}
-        for group, modes in self.ranef.items():
-            names = list(fixed.index) + [name for name in modes.columns if name not in fixed.index]
-            table = pd.DataFrame(
-                {name: np.full(len(modes), fixed.get(name, 0.0)) for name in names},
-                index=modes.index,
-            )
-            for name in modes.columns:
-                table[name] += modes[name]
-            out[group] = table
-        return out
-
-    # --- rows ----------------------------------------------------------------------------------
+        return level_coefficients(self.fixef, self.ranef)
 
     @cached_property
     def _mu(self) -> FloatArray:
-        """Return the fitted values: X beta + offset + Z b, (n,)."""
-        mu: FloatArray = self.problem.basis.columns @ self._beta
-        if self.design.offset is not None:
-            mu = mu + self.design.offset
-        for group, b in zip(self.problem.groups, self.problem.effects(self.state), strict=True):
-            for column, effects in zip(group.columns, b, strict=True):
-                part = effects[group.codes]
-                mu += part if column is None else part * column
-        return mu
+        return fitted_values(self.problem, self.state, self.design.offset)
 
     @property
     def fitted(self) -> pd.Series[float]:
@@ -324,7 +240,7 @@ class LinearMixedModel:
         >>> import ranef
         >>> m = ranef.fit("travel ~ 1 + (1 | Rail)", ranef.datasets.load("rail"))
         >>> m.residuals("scaled").round(2).head(3).tolist()
-        [0.13, -0.12, 0.13]
+        [0.22, -0.28, -0.03]
         """
         check_choice("kind", kind, ResidualKind)
         values = self.design.y - self._mu
@@ -349,9 +265,7 @@ class LinearMixedModel:
         """Response of the used rows."""
         return self.design.y
 
-    # --- tables --------------------------------------------------------------------------------
-
-    def coef_table(self, ddf: DdfMethod = "normal", level: float = 0.95) -> pd.DataFrame:
+    def coef_table(self, ddf: ModelDdf = "normal", level: float = 0.95) -> pd.DataFrame:
         """Return estimates, standard errors, tests and intervals of the fixed effects.
 
         Parameters
@@ -381,10 +295,12 @@ class LinearMixedModel:
         Intercept   251.405      6.825     36.838
         Days         10.467      1.546      6.771
         """
-        check_choice("ddf", ddf, DdfMethod)
+        from ranef.inference.wald import wald_table
+
+        check_choice("ddf", ddf, ModelDdf)
         return wald_table(self.fixef, self.std_errors, level)
 
-    def summary(self, ddf: DdfMethod = "normal") -> Summary:
+    def summary(self, ddf: ModelDdf = "normal") -> Summary:
         """Return the summary: it prints like lme4's, and renders to HTML, Markdown and LaTeX.
 
         Parameters
@@ -406,8 +322,7 @@ class LinearMixedModel:
     def tidy(self, level: float = 0.95) -> pd.DataFrame:
         """Return one row per parameter: fixed effects, then SDs, correlations and sigma.
 
-        Use it to put estimates into a pipeline; columns are those of R's broom.mixed, in snake
-        case.
+        Use it in a pipeline; columns are those of R's broom.mixed, in snake case.
 
         Parameters
         ----------
@@ -438,6 +353,8 @@ class LinearMixedModel:
         4  ran_pars   Subject  cor__Intercept.Days     0.066
         5  ran_pars  Residual      sd__Observation    25.592
         """
+        from ranef.tidy import tidy_frame
+
         return tidy_frame(self.coef_table(level=level), self.VarCorr)
 
     def glance(self) -> pd.DataFrame:
@@ -445,7 +362,7 @@ class LinearMixedModel:
 
         Returns
         -------
-        DataFrame (1, 9)
+        DataFrame (1, 10)
             nobs, sigma, loglik, aic, bic, reml_criterion or deviance, df, df_resid, converged,
             singular.
 
@@ -456,6 +373,8 @@ class LinearMixedModel:
         >>> m.glance().round(3)["deviance"].item()
         128.56
         """
+        from ranef.tidy import glance_row
+
         return glance_row(self)
 
     def __repr__(self) -> str:
@@ -469,6 +388,3 @@ class LinearMixedModel:
 
     def _repr_html_(self) -> str:
         return self.summary().to_html()
-
-
-__all__ = ["DataError", "LinearMixedModel", "Status"]

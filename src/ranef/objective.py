@@ -12,7 +12,7 @@ with c_i = dLambda_i u + Lambda dLambda_i' t and a_i = Z c_i (see `ranef.linalg`
     exact Hessian:        G + E + nu a_i'P a_j / r^2 - tr(Q_ V_i Q_ V_j)
 
 E keeps the curvature right where a variance is zero: there G vanishes by symmetry, E does not.
-Source of the criterion: Bates, Maechler, Bolker, Walker 2015, Journal of Statistical Software 67(1).
+The criterion: Bates, Maechler, Bolker, Walker 2015, Journal of Statistical Software 67(1).
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -149,6 +150,7 @@ class Objective:
         curvature = scale * information
         average = curvature - (scale / f.r2) * np.outer(score, score) + _same_column(F, chart)
 
+        @cache
         def exact() -> FloatArray | None:
             traces = self._traces(f, T, chart)
             return None if traces is None else average + curvature - traces
@@ -179,12 +181,14 @@ class Objective:
         else:
             if sum(A.shape[0] * A.shape[2] for A in products.A) > LARGEST_WHOLE:
                 return None
-            if self._whole is None:
-                self._whole = make_plan(products, math.inf, whole=True)
-            found = whole_moments(self._whole, T, self.reml)
-            if found is None:
+            whole: Factorization | None = f
+            if self.plan.chain:
+                if self._whole is None:
+                    self._whole = make_plan(products, math.inf, whole=True)
+                whole = factorize(self._whole, T)
+            if whole is None:
                 return None
-            moments = found
+            moments = whole_moments(whole, self.reml)
         return trace_products(T, moments, chart.factor, chart.row, chart.col)
 
 

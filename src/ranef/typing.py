@@ -17,6 +17,8 @@ OptimizerName: TypeAlias = Literal["newton", "bobyqa", "nelder-mead"]
 NaAction: TypeAlias = Literal["drop", "raise"]
 ContrastName: TypeAlias = Literal["treatment", "sum", "helmert", "poly"]
 DdfMethod: TypeAlias = Literal["satterthwaite", "kenward-roger", "normal"]
+# The reference distributions that tests of a fitted model can use; tables print them all.
+ModelDdf: TypeAlias = Literal["normal"]
 ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
 
 

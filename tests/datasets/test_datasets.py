@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 import bank
+import ranef
 from ranef import datasets
 from ranef.errors import OptionError
 
@@ -174,6 +175,15 @@ def test_descriptions_fit_the_data(name: str) -> None:
     shown = str(about)
     assert shown.startswith(f"{name}: {about.title}")
     assert all(column.name in shown for column in about.columns)
+
+
+@pytest.mark.parametrize("name", datasets.list())
+def test_examples_can_be_fitted(name: str) -> None:
+    """The model that a description names is accepted, with every row."""
+    about = datasets.describe(name)
+    if about.example is not None:
+        model = ranef.fit(about.example, datasets.load(name))
+        assert model.nobs == about.rows
 
 
 def test_the_page_of_the_documentation_agrees() -> None:

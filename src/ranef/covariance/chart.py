@@ -76,7 +76,7 @@ def identity(blocks: tuple[Blocks, ...]) -> Factors:
 
 def lower_factor(M: FloatArray) -> FloatArray:
     """Return lower triangular L with L L' = M M' and a diagonal that is not negative."""
-    L: FloatArray = np.linalg.qr(M.T, mode="r").T
+    L: FloatArray = np.asarray(np.linalg.qr(M.T, mode="r")).T
     if L.shape[1] < L.shape[0]:
         L = np.hstack([L, np.zeros((L.shape[0], L.shape[0] - L.shape[1]))])
     return L * np.where(L.diagonal() < 0, -1.0, 1.0)

@@ -41,7 +41,9 @@ def _check_weights(design: Design) -> None:
 
 
 def _check_levels(term: RandomTerm, n: int) -> None:
-    grouping, k = term.grouping, len(term.columns)
+    grouping = term.grouping
+    # as in lme4, where `||` makes one term of every column
+    k = len(term.columns) if term.correlated else 1
     J = grouping.size
     if J < 2:
         raise DataError(

@@ -93,9 +93,8 @@ def column_from_narwhals(series: nw.Series[Any], name: str) -> Column:
     if dtype.is_numeric():
         return _floats(series.cast(nw.Float64()).to_numpy().astype(np.float64, copy=False), name)
     if dtype in (nw.Categorical, nw.Enum):
-        levels = series.cat.get_categories().to_list()
-        declared = getattr(getattr(series.to_native(), "type", None), "ordered", False)
-        values: Any = pd.Categorical(series.cast(nw.String()).to_list(), levels, bool(declared))
+        levels, ordered = _declared_levels(series)
+        values: Any = pd.Categorical(series.cast(nw.String()).to_list(), levels, ordered)
     elif dtype.is_temporal():
         values = pd.Series(series.to_numpy())
     elif dtype in (nw.Boolean, nw.String, nw.Object, nw.Unknown):
@@ -103,6 +102,20 @@ def column_from_narwhals(series: nw.Series[Any], name: str) -> Column:
     else:
         raise DataError(f"the column {name!r} holds {dtype}, which cannot be used in a model.")
     return column_from_series(pd.Series(values), name)
+
+
+def _declared_levels(series: nw.Series[Any]) -> tuple[list[Any] | None, bool]:
+    """Return the levels in the order the caller gave them; polars' Categorical has none."""
+    native = series.to_native()
+    if series.dtype == nw.Enum:
+        return list(getattr(series.dtype, "categories", ())), False
+    if hasattr(native, "unify_dictionaries"):  # pyarrow
+        chunks = native.unify_dictionaries().chunks
+        return chunks[0].dictionary.to_pylist() if chunks else [], bool(native.type.ordered)
+    categories = getattr(native.dtype, "categories", None)  # anything that looks like pandas
+    if categories is None or not hasattr(categories, "tolist"):
+        return None, False
+    return categories.tolist(), bool(native.dtype.ordered)
 
 
 def _numbers(series: pd.Series[Any], name: str) -> Column:

@@ -212,8 +212,11 @@ def row_products(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_
     starts = np.cumsum(repeats) - repeats
     within = np.arange(len(from_left)) - starts[from_left]
     from_right = right.indptr[row_of_left[from_left]] + within
-    columns = left.indices[from_left] + width * right.indices[from_right].astype(np.int64)
-    pointers = np.concatenate([[0], np.cumsum(per_left * per_right)])
+    small = max(width * height, len(from_left)) < np.iinfo(np.int32).max
+    index_type = np.int32 if small else np.int64  # int32 wherever it suffices: half the memory
+    shift = right.indices[from_right].astype(index_type) * width
+    columns = left.indices[from_left].astype(index_type) + shift
+    pointers = np.concatenate([[0], np.cumsum(per_left * per_right)]).astype(index_type)
     data = left.data[from_left] * right.data[from_right]
     return sparse.csr_array((data, columns, pointers), shape=(rows, width * height))
 

@@ -96,8 +96,7 @@ class Evaluator:
             if node.function not in self.context and node.function not in FUNCTIONS:
                 raise _unknown_function(node, self.source, self.context)
             for child in (*node.arguments, *(argument for _, argument in node.named)):
-                if not (isinstance(child, Name) and child.text in CONSTANTS):
-                    self._check(child)
+                self._check(child)
         elif isinstance(node, Operation):
             for child in node.operands:
                 self._check(child)

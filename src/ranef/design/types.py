@@ -62,7 +62,7 @@ class RandomTerm:
     correlated : bool
         False for ``||``: the covariance matrix is diagonal.
     spec : object
-        What materialises the same columns from new data (a formulaic ModelSpec).
+        What makes the same columns from new data: a `ColumnSpec`, see `newdata`.
     """
 
     label: str
@@ -98,7 +98,8 @@ class Design:
     dropped : mapping variable -> int
         Rows with a missing value in that variable (a row may count for several).
     spec : object
-        What materialises X and the offset from new data.
+        What makes X and the offset from new data, and tells which columns belong to which
+        term: a `ColumnSpec`, see `newdata`.
     """
 
     formula: ModelFormula

@@ -55,7 +55,7 @@ class TermReader:
         try:
             tree = tokens_to_ast(tokens, Resolver(self.formula))
         except FormulaicError as error:
-            raise self._translate(error, tokens) from None
+            raise _explain(error, tokens, self.formula) from None
         terms: OrderedSet[RawTerm] = tree.to_terms()  # type: ignore[union-attr, assignment]
         return terms
 
@@ -221,38 +221,35 @@ class TermReader:
                     token_span(factor.token),
                 )
 
-    def _translate(self, error: FormulaicError, tokens: Sequence[Token]) -> FormulaError:
-        """Say in our words where formulaic's AST builder stopped."""
-        before: Token | None = None
-        for token in tokens:
-            if _starts_operand(token) and before is not None and _ends_operand(before):
-                return FormulaError(
-                    "an operator such as '+' is missing before this.",
-                    self.formula,
-                    token_span(token),
-                )
-            if _is_infix(token) and (before is None or not _ends_operand(before)):
-                return FormulaError(
-                    f"there is nothing before this {token.token!r}.",
-                    self.formula,
-                    token_span(token),
-                )
-            if token.token == ")" and before is not None and not _ends_operand(before):
-                return FormulaError("something is missing here.", self.formula, token_span(before))
-            before = token
-        if before is not None and not _ends_operand(before):
-            return FormulaError(
-                "something is missing after this.", self.formula, token_span(before)
-            )
-        text = str(error).partition("\n")[0]
-        return FormulaError(f"the formula cannot be read: {text}", self.formula, span_of(tokens))
-
 
 def _is_group(node: object) -> bool:
     if isinstance(node, Call):
         only_name = len(node.arguments) == 1 and isinstance(node.arguments[0], Name)
         return node.function in _GROUP_FUNCTIONS and only_name and not node.named
     return isinstance(node, Name)
+
+
+def _explain(error: FormulaicError, tokens: Sequence[Token], formula: str) -> FormulaError:
+    """Say in our words where formulaic's AST builder stopped."""
+    before: Token | None = None
+    for token in tokens:
+        complete = before is not None and _ends_operand(before)
+        if complete and _starts_operand(token):
+            message = "an operator such as '+' is missing before this."
+            return FormulaError(message, formula, token_span(token))
+        infix = token.kind is KIND.OPERATOR and (
+            token.token not in ("+", "-") or (before is not None and _is_infix(before))
+        )
+        if infix and not complete:
+            message = f"there is nothing before this {token.token!r}."
+            return FormulaError(message, formula, token_span(token))
+        if token.token == ")" and not complete:
+            return FormulaError("something is missing here.", formula, token_span(before))
+        before = token
+    if before is not None and not _ends_operand(before):
+        return FormulaError("something is missing after this.", formula, token_span(before))
+    text = str(error).partition("\n")[0]
+    return FormulaError(f"the formula cannot be read: {text}", formula, span_of(tokens))
 
 
 def _is_infix(token: Token) -> bool:

@@ -10,17 +10,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from formulaic.errors import FormulaicError
 from formulaic.parser.algos.tokenize import tokenize
 from formulaic.parser.types import Token
 
 from ranef.errors import FormulaError
 from ranef.formula.expression import Expression, parse_expression
-from ranef.formula.lexer import OPERATORS, check_brackets, lex
+from ranef.formula.lexer import CLOSERS, OPERATORS, Lexeme, check_brackets, lex
 from ranef.formula.nodes import Name
 from ranef.formula.operators import token_span
 
 KIND = Token.Kind
-_TERM_OPERATORS = {"~", "|", "||", "+", "-", "*", "/", ":", "^", "in"}
+_TERM_OPERATORS = {symbol: symbol for symbol in ("~", "|", "||", "+", "-", "*", "/", ":", "^")}
+_TERM_OPERATORS |= {"**": "^", "%in%": "in"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,7 @@ def read_tokens(formula: str) -> tuple[list[Token], dict[str, Expression]]:
     """
     lexemes = list(lex(formula))
     check_brackets(lexemes, formula)
+    _check_operators(lexemes, formula)
     # strings and quoted names may hold anything, brackets included: hide that from the tokenizer
     masked = list(formula)
     for lexeme in lexemes:
@@ -51,7 +54,7 @@ def read_tokens(formula: str) -> tuple[list[Token], dict[str, Expression]]:
             masked[lexeme.start + 1 : lexeme.end - 1] = "x" * (lexeme.end - lexeme.start - 2)
     expressions: dict[str, Expression] = {}
     tokens: list[Token] = []
-    for token in tokenize("".join(masked)):
+    for token in _tokenize("".join(masked), formula):
         start, end = _place(token, formula)
         if token.kind is KIND.OPERATOR:
             tokens.extend(_split_operators(formula, start, end))
@@ -152,6 +155,33 @@ def _place(token: Token, formula: str) -> tuple[int, int]:
     return start, end + (quoted or word)  # formulaic leaves the closing quote out
 
 
+def _check_operators(lexemes: Sequence[Lexeme], formula: str) -> None:
+    """Raise FormulaError at operators that only mean something inside functions."""
+    called: list[bool] = []  # for every open bracket: does it hold arguments?
+    before: Lexeme | None = None
+    for lexeme in lexemes:
+        if lexeme.kind == "bracket" and lexeme.text in CLOSERS:
+            adjacent = before is not None and before.end == lexeme.start
+            called.append(adjacent and before is not None and before.kind in ("name", "quoted"))
+        elif lexeme.kind == "bracket":
+            called.pop()
+        elif lexeme.kind == "operator" and lexeme.text not in _TERM_OPERATORS and not any(called):
+            raise FormulaError(
+                f"{lexeme.text!r} cannot stand between terms; arithmetic goes inside I(...).",
+                formula,
+                (lexeme.start, lexeme.end),
+            )
+        before = lexeme
+
+
+def _tokenize(masked: str, formula: str) -> list[Token]:
+    try:
+        return list(tokenize(masked))
+    except FormulaicError as error:  # what is left: quotes in odd places
+        place = max(str(error).rpartition("\n\n")[2].find("\u29db"), 0)  # formulaic's mark
+        raise FormulaError("this cannot stand here.", formula, (place, place + 1)) from None
+
+
 def _split_operators(formula: str, start: int, end: int) -> Iterable[Token]:
     """Cut operators that stand together, such as ``~-``, into single ones."""
     position = start
@@ -160,15 +190,7 @@ def _split_operators(formula: str, start: int, end: int) -> Iterable[Token]:
             position += 1
             continue
         symbol = next(s for s in OPERATORS if formula.startswith(s, position))
-        text = {"**": "^", "%in%": "in"}.get(symbol, symbol)
-        span = (position, position + len(symbol))
-        if text not in _TERM_OPERATORS:
-            raise FormulaError(
-                f"{symbol!r} cannot stand between terms; arithmetic goes inside I(...).",
-                formula,
-                span,
-            )
-        yield _token(text, KIND.OPERATOR, *span)
+        yield _token(_TERM_OPERATORS[symbol], KIND.OPERATOR, position, position + len(symbol))
         position += len(symbol)
 
 

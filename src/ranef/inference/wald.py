@@ -6,7 +6,6 @@ import math
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtr, ndtri
 
 from ranef.errors import OptionError
 
@@ -44,6 +43,8 @@ def wald_table(
     OptionError
         If level is not between 0 and 1.
     """
+    from scipy.special import ndtr, ndtri  # slow to import, and not needed for a fit
+
     half = ndtri(0.5 + 0.5 * check_level(level)) * std_error
     statistic = estimate / std_error
     return pd.DataFrame(

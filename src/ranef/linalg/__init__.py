@@ -1,0 +1,1 @@
+"""The core's linear algebra: arrays and small frozen records in, the same out."""

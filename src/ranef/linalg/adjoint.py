@@ -21,9 +21,9 @@ factor. Cost: one LAPACK potri (2/3 q_dense^3), otherwise like the elimination.
 from __future__ import annotations
 
 import numpy as np
-from scipy.linalg import lapack
 
 from ranef.linalg import levels
+from ranef.linalg.dense import inverse_from_factor
 from ranef.linalg.elimination import Eliminated, Factorization, dense_rows, scale_columns
 from ranef.typing import FloatArray
 
@@ -32,9 +32,7 @@ def trace_gradient(f: Factorization, reml: bool) -> tuple[FloatArray, ...]:
     """Return sum_j [Z'Q_ Z]_jj for every factor, symmetric (k_f, k_f)."""
     fixed = f.plan.products.p if reml else 0
     inverse, values, border = _selected(f, fixed)
-    out = {
-        g: _divide_right(Y, f.T[g]) for g, Y in _dense_products(f, values, border).items()
-    }
+    out = {g: _divide_right(Y, f.T[g]) for g, Y in _dense_products(f, values, border).items()}
     traces, _ = _chain(f, inverse, values, border)
     out.update(traces)
     return tuple(out[g] for g in range(len(f.T)))
@@ -91,11 +89,7 @@ def _inverse(f: Factorization, size: int) -> FloatArray:
     L[size:, :] = 0.0
     rest = np.arange(size, f.plan.size)
     L[rest, rest] = 1.0
-    inverse, info = lapack.dpotri(L, lower=1, overwrite_c=1)
-    if info != 0:
-        raise np.linalg.LinAlgError("the factor is singular")
-    result: FloatArray = inverse
-    return result
+    return inverse_from_factor(L)
 
 
 def _dense_products(
@@ -122,9 +116,7 @@ def _dense_products(
         HT = levels.multiply_right(pair.view(f.values), f.T[pair.h])
         Y[pair.g] += levels.sum_products(HT, block)
         if not pair.diagonal:
-            Y[pair.h] += levels.sum_products(
-                levels.transpose(TH), levels.transpose(block)
-            )
+            Y[pair.h] += levels.sum_products(levels.transpose(TH), levels.transpose(block))
     return Y
 
 
@@ -210,4 +202,3 @@ def _pass_down(
     fixed_rows[e] = -levels.multiply(from_border, part.K)
     for g, V in from_parent.items():
         across[e, g] = -levels.transpose(levels.multiply(V, part.K))
-

@@ -112,16 +112,19 @@ def _factor(X: FloatArray | sparse.csc_array, root_weights: FloatArray | None) -
     if factor is not None:
         return factor
 
+    by_rows = X.tocsr() if sparse.issparse(X) else X
+
     def take(rows: slice) -> FloatArray:
-        block = by_rows[rows].toarray() if sparse.issparse(X) else X[rows]
+        part = by_rows[rows]
+        block: FloatArray = part.toarray() if sparse.issparse(part) else part
         return block if root_weights is None else block * root_weights[rows, None]
 
-    by_rows = X.tocsr() if sparse.issparse(X) else X
     return stacked_factor(row_blocks(n, take, width), width)
 
 
-def whitening(columns: Sequence[FloatArray | None], n: int, correlated: bool,
-              root_weights: FloatArray | None) -> FloatArray:
+def whitening(
+    columns: Sequence[FloatArray | None], n: int, correlated: bool, root_weights: FloatArray | None
+) -> FloatArray:
     """Return W (k, k), upper triangular, such that the columns of Z W are of comparable size.
 
     Correlated columns become orthonormal in the metric 1/n; uncorrelated ones are scaled only,
@@ -146,12 +149,12 @@ def whitening(columns: Sequence[FloatArray | None], n: int, correlated: bool,
         return np.diag(1.0 / scale)
     factor = gram_factor(gram)
     if factor is None:
+
         def take(rows: slice) -> FloatArray:
-            weights = np.ones(len(range(*rows.indices(n)))) if root_weights is None \
-                else root_weights[rows]
-            return np.column_stack(
-                [weights if column is None else column[rows] * weights for column in columns]
-            ) / np.sqrt(n)
+            weights = np.ones(n)[rows] if root_weights is None else root_weights[rows]
+            parts = [weights if column is None else column[rows] * weights for column in columns]
+            stacked: FloatArray = np.column_stack(parts) / np.sqrt(n)
+            return stacked
 
         factor = stacked_factor(row_blocks(n, take, k), k)
         kept, factor = independent_columns(factor, tolerance=1e-9)
@@ -160,8 +163,9 @@ def whitening(columns: Sequence[FloatArray | None], n: int, correlated: bool,
     return invert_upper(factor)
 
 
-def _inner(left: FloatArray | None, right: FloatArray | None, n: int,
-           root_weights: FloatArray | None) -> float:
+def _inner(
+    left: FloatArray | None, right: FloatArray | None, n: int, root_weights: FloatArray | None
+) -> float:
     """Return the weighted inner product of two columns; None is a column of ones."""
     if root_weights is not None:
         left = root_weights if left is None else left * root_weights
@@ -172,4 +176,4 @@ def _inner(left: FloatArray | None, right: FloatArray | None, n: int,
         return float(right.sum())  # type: ignore[union-attr]
     if right is None:
         return float(left.sum())
-    return float(left @ right)
+    return float(np.dot(left, right))

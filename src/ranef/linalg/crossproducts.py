@@ -90,7 +90,7 @@ class CrossProducts:
     @property
     def p(self) -> int:
         """Number of fixed-effects columns."""
-        return self.D.shape[0] - 1
+        return int(self.D.shape[0]) - 1
 
 
 Column = FloatArray | float
@@ -141,8 +141,10 @@ def _whitened(group: GroupedColumns, root_weights: FloatArray | None) -> list[Co
 def _by_level(group: GroupedColumns, values: Column) -> FloatArray:
     """Return the sum of ``values`` over the rows of each level, (J,)."""
     if isinstance(values, np.ndarray):
-        return np.bincount(group.codes, weights=values, minlength=group.size)
-    return np.bincount(group.codes, minlength=group.size) * float(values)
+        sums = np.bincount(group.codes, weights=values, minlength=group.size)
+        return sums.astype(np.float64, copy=False)
+    counts = np.bincount(group.codes, minlength=group.size)
+    return counts.astype(np.float64) * values
 
 
 def _gram(group: GroupedColumns, columns: list[Column]) -> FloatArray:
@@ -233,7 +235,7 @@ def observed_pairs(
         found = np.flatnonzero(seen)
         lookup = np.empty(cells, dtype=np.int32)
         lookup[found] = np.arange(len(found), dtype=np.int32)
-        position = lookup[key]
+        position: IntArray = lookup[key]
     else:
         found, position = np.unique(key, return_inverse=True)
     rows = (found // second_size).astype(np.int32)

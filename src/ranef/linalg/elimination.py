@@ -143,7 +143,14 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
     logs = np.log(L.diagonal())
     q = plan.q_dense
     return Factorization(
-        plan, T, chain, values, TH, border, corner, L,
+        plan,
+        T,
+        chain,
+        values,
+        TH,
+        border,
+        corner,
+        L,
         logdet_random=logdet + 2.0 * float(logs[:q].sum()),
         logdet_fixed=2.0 * float(logs[q:-1].sum()),
         r2=float(L[-1, -1]) ** 2,
@@ -164,7 +171,10 @@ def _chain_couplings(plan: Plan) -> dict[tuple[int, int], FloatArray]:
 
 
 def _assemble(
-    plan: Plan, T: tuple[FloatArray, ...], values: FloatArray, border: FloatArray,
+    plan: Plan,
+    T: tuple[FloatArray, ...],
+    values: FloatArray,
+    border: FloatArray,
     corner: FloatArray,
 ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
     """Return the lower triangle of S, column-major, and T_g'H for every part of the pattern."""
@@ -198,7 +208,7 @@ def scale_columns(rows: FloatArray, T: FloatArray) -> FloatArray:
     """Return rows (m, k J) times I (x) T: every level's k numbers are multiplied by T."""
     k = T.shape[0]
     if k == 1:
-        return rows * T[0, 0]
+        return rows * float(T[0, 0])
     blocks = rows.reshape(rows.shape[0], k, rows.shape[1] // k)
     product: FloatArray = np.matmul(T.T, blocks)
     return product.reshape(rows.shape)

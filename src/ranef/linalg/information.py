@@ -19,14 +19,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from scipy.linalg import lapack
 
 from ranef.linalg import levels
+from ranef.linalg.dense import solve_lower
 from ranef.linalg.elimination import (
     Factorization,
     add_by_level,
     dense_rows,
-    factorize,
     scale_columns,
 )
 from ranef.linalg.plan import Plan
@@ -66,9 +65,7 @@ def projected_products(
         corner -= flat @ part.C[:p].reshape(p, -1).T
         for g in plan.chain[i + 1 :]:
             count = products.A[g].shape[2]
-            X[g] = X[g] - add_by_level(
-                plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count
-            )
+            X[g] = X[g] - add_by_level(plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count)
         if plan.coupling is not None:
             fill = flat @ plan.coupling.B
             for g in plan.dense:
@@ -77,7 +74,7 @@ def projected_products(
         [scale_columns(X[g].reshape(m, -1), f.T[g]) for g in plan.dense] + [corner], axis=1
     )
     if rows.shape[1]:
-        forward, _ = lapack.dtrtrs(f.L[:-1, :-1], rows.T, lower=1)
+        forward = solve_lower(f.L[:-1, :-1], rows.T)
         total -= forward.T @ forward
     result: FloatArray = 0.5 * (total + total.T)
     return result
@@ -105,17 +102,15 @@ def _responses(
     return out
 
 
-def whole_moments(whole: Plan, T: tuple[FloatArray, ...], reml: bool) -> Moments | None:
+def whole_moments(f: Factorization, reml: bool) -> Moments:
     """Return the moments M of W = Z'Q_ Z for every pair of factors, from the dense W.
 
     Parameters
     ----------
-    whole : Plan
-        Made with ``whole=True``: no chain.
+    f : Factorization
+        Without chain: of a plan made with ``whole=True``, or of a small model.
     """
-    f = factorize(whole, T)
-    if f is None:
-        return None
+    whole, T = f.plan, f.T
     q, fixed = whole.q_dense, whole.products.p if reml else 0
     H = np.zeros((whole.size, whole.size), order="F")
     H.ravel(order="K")[whole.position] = f.values
@@ -127,7 +122,7 @@ def whole_moments(whole: Plan, T: tuple[FloatArray, ...], reml: bool) -> Moments
         axis=1,
     ).T
     size = q + fixed
-    forward, _ = lapack.dtrtrs(f.L[:size, :size], scaled, lower=1)
+    forward = solve_lower(f.L[:size, :size], scaled)
     W = H - forward.T @ forward
     moments: Moments = {}
     for g in whole.dense:
@@ -159,7 +154,7 @@ def single_moments(f: Factorization, reml: bool) -> Moments:
     p = f.plan.products.p
     if reml and p:
         CN = levels.multiply(part.C[:p], N).reshape(p, -1)
-        E, _ = lapack.dtrtrs(f.L[:p, :p], CN, lower=1)
+        E = solve_lower(f.L[:p, :p], CN)
         E = E.reshape(p, k, -1)
         EE = levels.multiply(levels.transpose(E), E).reshape(k * k, -1)
         U = (E.reshape(p * k, -1) @ E.reshape(p * k, -1).T).reshape(p, k, p, k)

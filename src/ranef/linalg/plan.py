@@ -10,8 +10,9 @@ block, kept on the pattern of level pairs that can be non-zero:
 Only one triangle is kept. `DensePairs` stores it as small matrices (k_g, k_h, pairs), level pairs
 last, with the positions of their entries in the lower triangle of the dense Cholesky factor.
 
-Small models skip the chain altogether: for q below `SMALL_MODEL` one LAPACK call on the whole
-matrix is cheaper than many small numpy calls.
+Small models skip the chain altogether: one LAPACK call on the whole matrix is cheaper than many
+small numpy calls. That holds for q up to `SMALL_MODEL`, and for crossed factors as long as the
+chain would save fewer than `CHAIN_FLOPS` floating-point operations (about a millisecond).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from ranef.linalg.crossproducts import CrossProducts
 from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
+CHAIN_FLOPS = 5e7
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -119,10 +121,7 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     """
     shapes = [A.shape for A in products.A]
     effects = [shape[0] * shape[2] for shape in shapes]
-    if whole or sum(effects) <= SMALL_MODEL:
-        chain: tuple[int, ...] = ()
-    else:
-        chain = _chain(products)
+    chain = () if whole else _chain(products, effects)
     dense = tuple(f for f in range(len(shapes)) if f not in chain)
     offset, q_dense = {}, 0
     for g in dense:
@@ -147,7 +146,17 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         (e, g): _parents(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
     }
     return Plan(
-        products, chain, dense, offset, q_dense, size, parents, pairs, position, values, border,
+        products,
+        chain,
+        dense,
+        offset,
+        q_dense,
+        size,
+        parents,
+        pairs,
+        position,
+        values,
+        border,
         coupling,
     )
 
@@ -156,21 +165,25 @@ def _key(f: int, g: int) -> tuple[int, int]:
     return (f, g) if f < g else (g, f)
 
 
-def _chain(products: CrossProducts) -> tuple[int, ...]:
+def _chain(products: CrossProducts, effects: list[int]) -> tuple[int, ...]:
     """Return the first factor and, if all factors are nested in each other, all of them.
 
     Factor e is nested in g when there are as many observed pairs as levels of e. A chain of more
-    than one factor is used only where nothing is left for the dense block.
+    than one factor is used only where nothing is left for the dense block. Empty for small models.
     """
-    count = len(products.A)
+    count, q = len(products.A), sum(effects)
+    if q <= SMALL_MODEL:
+        return ()
 
     def nested(e: int, g: int) -> bool:
-        return len(products.pairs[_key(e, g)].rows) == products.A[e].shape[2]
+        levels: int = products.A[e].shape[2]
+        return len(products.pairs[_key(e, g)].rows) == levels
 
     order = sorted(range(count), key=lambda f: -products.A[f].shape[2])
     if all(nested(e, g) for i, e in enumerate(order) for g in order[i + 1 :]):
         return tuple(order)
-    return (0,)
+    rest = q - effects[0]
+    return () if q**3 - rest**3 <= CHAIN_FLOPS else (0,)
 
 
 def _parents(products: CrossProducts, e: int, g: int) -> IntArray:

@@ -14,9 +14,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lapack
 
 from ranef.linalg import levels
+from ranef.linalg.dense import solve_lower
 from ranef.linalg.elimination import Factorization, dense_rows
 from ranef.typing import FloatArray
 
@@ -45,7 +45,7 @@ def solve(f: Factorization) -> Solution:
     q, p = plan.q_dense, products.p
     last = f.L[-1, :-1].copy()
     if len(last):
-        last, _ = lapack.dtrtrs(f.L[:-1, :-1], last, lower=1, trans=1)
+        last = solve_lower(f.L[:-1, :-1], last, transposed=True)
     gamma = last[q:]
     b: dict[int, FloatArray] = {}
     t: dict[int, FloatArray] = {}

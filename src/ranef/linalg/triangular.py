@@ -47,7 +47,7 @@ def stacked_factor(row_blocks: Iterator[FloatArray], width: int) -> FloatArray:
     """Return upper R (p, p) of the rows that ``row_blocks`` yields, by Householder QR."""
     factor = np.zeros((0, width))
     for block in row_blocks:
-        factor = np.linalg.qr(np.vstack([factor, block]), mode="r")
+        factor = np.asarray(np.linalg.qr(np.vstack([factor, block]), mode="r"))
     if factor.shape[0] < width:
         factor = np.vstack([factor, np.zeros((width - factor.shape[0], width))])
     return factor
@@ -80,7 +80,7 @@ def independent_columns(
     """
     width = factor.shape[1]
     norms = np.sqrt(np.einsum("ij,ij->j", factor, factor))
-    if width == 0 or (np.abs(factor.diagonal()) > tolerance * norms).all() and norms.all():
+    if width == 0 or ((np.abs(factor.diagonal()) > tolerance * norms).all() and norms.all()):
         return np.arange(width), factor
     basis = np.zeros((factor.shape[0], 0))
     kept: list[int] = []
@@ -93,7 +93,7 @@ def independent_columns(
             basis = np.column_stack([basis, rest / size])
             kept.append(j)
     index = np.array(kept, dtype=np.intp)
-    return index, np.linalg.qr(factor[:, index], mode="r")
+    return index, np.asarray(np.linalg.qr(factor[:, index], mode="r"))
 
 
 def invert_upper(factor: FloatArray) -> FloatArray:

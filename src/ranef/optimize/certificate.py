@@ -132,7 +132,7 @@ def _open(
     for size in (0.3, 0.1, 0.03, 0.01, 0.003):
         T = tuple(t.copy() for t in optimum.T)
         wider = np.hstack([T[f][start:stop, start:stop], size * n[:, None]])
-        T[f][start:stop, start:stop] = np.linalg.qr(wider.T, mode="r").T
+        T[f][start:stop, start:stop] = np.asarray(np.linalg.qr(wider.T, mode="r")).T
         if surface.value(T) < optimum.value - 1e-9:
             return T
     return None

@@ -8,6 +8,7 @@ follows uses exact derivatives and says so.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 
 import numpy as np
@@ -80,10 +81,9 @@ def bobyqa(surface: Surface, start: Factors, control: Control) -> Optimum:
         problem.set_ftol_abs(control.tol * 1e-2)
         problem.set_xtol_abs(control.tol)
         problem.set_initial_step(np.full(len(x), 0.5))
-        try:
+        # where rounding ends the search, the best point seen stands
+        with contextlib.suppress(nlopt.RoundoffLimited):
             problem.optimize(np.maximum(x, bounds))
-        except nlopt.RoundoffLimited:
-            pass  # cannot improve beyond rounding: the best point stands
 
     return _search(surface, start, control, run)
 

@@ -1,0 +1,35 @@
+"""The few dense LAPACK operations on the lower Cholesky factor, by the calls that cost least.
+
+Small factors go through level-3 BLAS alone: LAPACK's triangular solve and inverse start threads
+for any size, and waiting for them would cost more than the work.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from scipy.linalg import blas, lapack
+
+from ranef.typing import FloatArray
+
+SMALL = 96
+
+
+def solve_lower(L: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
+    """Return inv(L) right, or inv(L') right; ``right`` is (m,) or (m, r)."""
+    if right.ndim == 1:
+        vector: FloatArray = blas.dtrsv(L, right, lower=1, trans=int(transposed))
+        return vector
+    result: FloatArray = blas.dtrsm(1.0, L, right, lower=1, trans_a=int(transposed))
+    return result
+
+
+def inverse_from_factor(L: FloatArray) -> FloatArray:
+    """Return the lower triangle of inv(L L'), column-major; ``L`` may be overwritten."""
+    if L.shape[0] <= SMALL:
+        half = blas.dtrsm(1.0, L, np.eye(L.shape[0], order="F"), lower=1)
+        return np.asfortranarray(half.T @ half)
+    inverse, info = lapack.dpotri(L, lower=1, overwrite_c=1)
+    if info != 0:
+        raise np.linalg.LinAlgError("the Cholesky factor is singular")
+    result: FloatArray = inverse
+    return result
