@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import bank
 import numpy as np
 import pytest
 
+import bank
 from ranef.design import Design, build_design
 
 CASES = list(bank.cases())

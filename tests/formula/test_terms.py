@@ -200,7 +200,8 @@ def test_terms_can_be_exchanged() -> None:
 def test_names_are_listed_once_in_order() -> None:
     """`names` is what the formula needs from the data."""
     formula = parse_formula("log(y) ~ a * I(x^2) + offset(n) + (x | g/h)")
-    assert formula.names == ("y", "a", "x", "n", "g", "h")
+    assert formula.names == ("y", "n", "a", "x", "g", "h")
+    assert formula.functions == ("log", "I")
 
 
 def test_formulas_are_remembered() -> None:

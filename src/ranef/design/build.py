@@ -80,7 +80,7 @@ def build_design(
     frame = open_frame(data)
     if not isinstance(formula, ModelFormula):
         formula = parse_formula(formula, frame.names)
-    evaluator = Evaluator(frame, formula.source, dict(context or {}))
+    evaluator = Evaluator(frame, formula.source, _used(context or {}, formula))
     check_rows(frame)
     weight_numbers = read_numbers("weights", weights, frame)
     offset_numbers = read_numbers("offset", offset, frame)
@@ -106,6 +106,12 @@ def build_design(
     )
     check_design(design)
     return design
+
+
+def _used(context: Mapping[str, Any], formula: ModelFormula) -> dict[str, Any]:
+    """Return what the formula uses of the context: it is kept for prediction, and pickled."""
+    mentioned = {*formula.names, *formula.functions}
+    return {name: value for name, value in context.items() if name in mentioned}
 
 
 def _fixed_part(

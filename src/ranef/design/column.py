@@ -90,6 +90,8 @@ def column_from_narwhals(series: nw.Series[Any], name: str) -> Column:
     dtype = series.dtype
     if dtype.is_integer() and series.null_count() == 0:
         return Column(name, "numeric", series.to_numpy())
+    if dtype == nw.Boolean and series.null_count() == 0:
+        return Column(name, "boolean", series.to_numpy())
     if dtype.is_numeric():
         return _floats(series.cast(nw.Float64()).to_numpy().astype(np.float64, copy=False), name)
     if dtype in (nw.Categorical, nw.Enum):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
 from typing import Any, TypeAlias
 
@@ -78,7 +78,6 @@ class FactorSource:
     label: str
     codes: IntArray
     coding: FactorCoding
-    made: dict[tuple[int, bool], NDArray[Any]] = field(default_factory=dict)
 
     def names(self, full: bool) -> tuple[str, ...]:
         """Return the names of the columns."""
@@ -147,7 +146,7 @@ class Product:
                 yield source.column(number, full)
             return
         each = [
-            [source.column(number, full) for number in range(len(source.names(full)))]
+            [_factor_of_product(source.column(n, full)) for n in range(len(source.names(full)))]
             for source, full in zip(self.sources, self.full, strict=True)
         ]
         for combination in itertools.product(*reversed(each)):
@@ -197,6 +196,11 @@ def stack(
             result[:, position] = column
             position += 1
     return result
+
+
+def _factor_of_product(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column that can be multiplied: products of small integers would overflow."""
+    return column if column.dtype.kind == "b" else column.astype(np.float64, copy=False)
 
 
 def row_products(left: sparse.csr_array, right: sparse.csr_array) -> sparse.csr_array:

@@ -187,6 +187,9 @@ class Evaluator:
         named: dict[str, Any] = {
             name.replace(".", "_"): self._value(argument) for name, argument in node.named
         }
+        for name in named:
+            if name.startswith("_"):
+                raise FormulaError(f"no argument is called {name!r}.", self.source, node.span)
         if stateful:
             named["_state"] = self.states.setdefault(render(node), {})
         own = node.function in self.context

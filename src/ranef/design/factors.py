@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ranef.design.contrasts import as_request
+from ranef.design.contrasts import as_request, level_text
 from ranef.design.transforms import vector
-from ranef.design.values import FactorValue
+from ranef.design.values import FactorValue, Matrix
 from ranef.errors import DataError
-from ranef.typing import FloatArray
+from ranef.typing import BoolArray, FloatArray
 
 
 def factor(
@@ -27,7 +27,9 @@ def factor(
     if levels is not None:
         found = _with_levels(found, levels if isinstance(levels, tuple) else (levels,))
     elif labels is not None:  # labels go with the levels of the training data
-        found = _with_levels(found, _state.setdefault("levels", tuple(found.levels)))
+        known = _with_levels(found, _state.setdefault("levels", tuple(found.levels)))
+        _refuse_new(found, known.codes < 0)
+        found = known
     names = found.levels
     if labels is not None:
         shown = labels if isinstance(labels, tuple) else (labels,)
@@ -92,21 +94,49 @@ def coded(
     )
 
 
+def dummy(x: Any, levels: Any = None, *, _state: dict[str, Any]) -> Any:
+    """Return indicators of some levels as numbers, lme4's ``dummy``; of all but the first."""
+    found = as_factor(x)
+    wanted = levels if isinstance(levels, tuple) else (levels,)
+    if levels is None:
+        wanted = _state.setdefault("levels", tuple(found.levels[1:]))
+    elif "levels" not in _state:
+        for level in wanted:
+            if found.code_of(level) < 0:
+                raise DataError(f"{level!r} is not a level.")
+        _state["levels"] = wanted
+    columns = tuple((found.codes == found.code_of(w)).astype(np.float64) for w in wanted)
+    return columns[0] if len(columns) == 1 else Matrix(columns, tuple(map(level_text, wanted)))
+
+
 def as_numeric(x: Any, *, _state: dict[str, Any]) -> FloatArray:
     """Return numbers: those that text spells, or the numbers of the levels, as in R."""
     if not isinstance(x, FactorValue):
         return vector(x)
-    if x.text:
+    if _state.setdefault("text", x.text):
         numbers = pd.to_numeric(pd.Series(x.levels), errors="coerce").to_numpy(dtype=np.float64)
         if np.isnan(numbers).any():
             raise DataError(f"{x.levels[np.isnan(numbers)][0]!r} is not a number.")
-    else:  # R numbers the levels from 1; new data have the numbers of the training data
-        known = _state.setdefault("levels", tuple(x.levels))
-        ranks = {level: rank for rank, level in enumerate(known, start=1)}
-        numbers = np.array([ranks.get(level, np.nan) for level in x.levels], dtype=np.float64)
-    return np.append(numbers, np.nan)[x.codes]
+        return np.append(numbers, np.nan)[x.codes]
+    # R numbers the levels from 1; new data have the numbers of the training data
+    known = _state.setdefault("levels", tuple(x.levels))
+    ranks = {level: rank for rank, level in enumerate(known, start=1)}
+    numbers = np.array([*(ranks.get(level, np.nan) for level in x.levels), np.nan])
+    values: FloatArray = numbers[x.codes]
+    _refuse_new(x, np.isnan(values))
+    return values
 
 
 def as_integer(x: Any, *, _state: dict[str, Any]) -> FloatArray:
     """Return whole numbers, cut off towards zero."""
     return np.asarray(np.trunc(as_numeric(x, _state=_state)), dtype=np.float64)
+
+
+def _refuse_new(found: FactorValue, lost: BoolArray) -> None:
+    """Raise DataError if a level was lost because the training data did not have it."""
+    new = np.flatnonzero(lost & (found.codes >= 0))
+    if len(new):
+        level = found.levels[found.codes[new[0]]]
+        raise DataError(
+            f"has the level {str(level)!r}, which it did not have when the model was fitted."
+        )

@@ -112,35 +112,35 @@ def _from_pandas(data: pd.DataFrame) -> Frame:
 
 
 def _from_mapping(data: Mapping[Any, Any]) -> Frame:
-    if data and all(isinstance(value, str) or np.isscalar(value) for value in data.values()):
+    if data and all(map(_is_scalar, data.values())):
         data = {key: [value] for key, value in data.items()}  # one row
     keys = list(data)
+    first = next((data[key] for key in keys if not _is_scalar(data[key])), ())
+    size = len(first)
+    series = (data[key] for key in keys if isinstance(data[key], pd.Series))
+    index = next((one.index for one in series if len(one) == size), pd.RangeIndex(size))
+    return Frame(
+        tuple(map(str, keys)),
+        size,
+        index,
+        lambda position, name: _column_from_values(data[keys[position]], name),
+    )
 
-    def read(position: int, name: str) -> Column:
-        values = data[keys[position]]
-        if isinstance(values, pd.Series):
-            series = values
-        elif hasattr(values, "__narwhals_series__") or nw.dependencies.is_into_series(values):
-            return column_from_narwhals(nw.from_native(values, series_only=True), name)
-        else:
-            try:
-                series = pd.Series(values, copy=False)
-            except (TypeError, ValueError) as error:
-                raise DataError(f"the column {name!r} cannot be read: {error}") from None
-        return column_from_series(series, name)
 
-    size = 0
-    for key in keys:
-        try:
-            size = len(data[key])
-        except TypeError:
-            raise DataError(
-                f"the column {key!r} is a single value; give one value per row."
-            ) from None
-        break
-    index: pd.Index = pd.RangeIndex(size)
-    for key in keys:
-        if isinstance(data[key], pd.Series) and len(data[key]) == size:
-            index = data[key].index
-            break
-    return Frame(tuple(map(str, keys)), size, index, read)
+def _column_from_values(values: Any, name: str) -> Column:
+    if _is_scalar(values):
+        raise DataError(f"the column {name!r} is a single value; give one value per row.")
+    if isinstance(values, pd.Series):
+        return column_from_series(values, name)
+    if nw.dependencies.is_narwhals_series(values) or nw.dependencies.is_into_series(values):
+        return column_from_narwhals(nw.from_native(values, series_only=True), name)
+    try:
+        return column_from_series(pd.Series(values, copy=False), name)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(f"the column {name!r} cannot be read: {error}") from None
+
+
+def _is_scalar(value: Any) -> bool:
+    return value is None or isinstance(value, str) or bool(np.isscalar(value))

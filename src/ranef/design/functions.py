@@ -43,8 +43,9 @@ def _request(spelling: str) -> Callable[..., ContrastRequest]:
     name = CONTRAST_NAMES[spelling]
 
     def of_r(n: Any = None, base: Any = None) -> ContrastRequest:
-        del n  # R's number of levels; the data have it
-        return ContrastRequest(name, base=base)
+        # R's n is the number of levels, which the data have; formulaic's base is a level
+        level = next((value for value in (n, base) if isinstance(value, str)), None)
+        return ContrastRequest(name, level, None if isinstance(base, str) else base)
 
     def of_formulaic(reference: Any = None) -> ContrastRequest:
         return ContrastRequest(name, reference)
@@ -74,6 +75,7 @@ STATEFUL: dict[str, Callable[..., Any]] = {
     "C": factors.coded,
     "as.numeric": factors.as_numeric,
     "as.integer": factors.as_integer,
+    "dummy": factors.dummy,
 }
 
 FUNCTIONS: dict[str, Callable[..., Any]] = {

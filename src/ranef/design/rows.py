@@ -19,7 +19,7 @@ from ranef.design.frame import Frame
 from ranef.design.values import FactorValue, Matrix
 from ranef.errors import DataError, UnknownVariableError
 from ranef.formula import Expression, ModelFormula
-from ranef.formula.nodes import Call, Name, walk
+from ranef.formula.nodes import Name
 from ranef.typing import BoolArray, FloatArray, IntArray, NaAction
 
 
@@ -133,7 +133,7 @@ def find_rows(
         If values are infinite, no row is complete, or rows would be dropped and may not be.
     """
     frame = evaluator.frame
-    expressions = list(_expressions(formula))
+    expressions = formula.expressions
     for expression in expressions:
         evaluator.check(expression)
     _check_groups(formula, evaluator)
@@ -159,15 +159,6 @@ def find_rows(
     rows = _used_rows(frame, masks)
     _check_complete(rows, masks, frame, na_action)
     return rows
-
-
-def _expressions(formula: ModelFormula) -> Iterable[Expression]:
-    """Yield everything that is evaluated: all but the groups."""
-    yield formula.response
-    yield from formula.offsets
-    for total in (formula.fixed, *(term.effects for term in formula.random)):
-        for term in total.terms:
-            yield from term.factors
 
 
 def _check_groups(formula: ModelFormula, evaluator: Evaluator) -> None:
@@ -212,8 +203,7 @@ def _may_lose_rows(expression: Expression) -> bool:
     """Tell whether the expression can be missing where its variables are not."""
     if isinstance(expression.node, Name):
         return False
-    functions = {node.function for node in walk(expression.node) if isinstance(node, Call)}
-    return bool(functions & {"lag", "factor", "ordered", "C", "relevel"})
+    return not {"lag", "factor", "ordered", "C"}.isdisjoint(expression.functions)
 
 
 def _missing_in(value: Any) -> BoolArray:

@@ -71,6 +71,12 @@ class Expression:
         return tuple(dict.fromkeys(found))
 
     @property
+    def functions(self) -> tuple[str, ...]:
+        """The functions that are called, each once."""
+        found = (node.function for node in walk(self.node) if isinstance(node, Call))
+        return tuple(dict.fromkeys(found))
+
+    @property
     def is_offset(self) -> bool:
         """Whether this is ``offset(...)``."""
         return isinstance(self.node, Call) and self.node.function == "offset"

@@ -145,10 +145,22 @@ class ModelFormula:
     @property
     def names(self) -> tuple[str, ...]:
         """Every variable of the formula, each once."""
-        found = [*self.response.names, *self.fixed.names]
-        found += [name for offset in self.offsets for name in offset.names]
-        found += [name for term in self.random for name in term.names]
+        found = [name for expression in self.expressions for name in expression.names]
+        found += [name for term in self.random for group in term.group for name in group.names]
         return tuple(dict.fromkeys(found))
+
+    @property
+    def functions(self) -> tuple[str, ...]:
+        """Every function of the formula, each once."""
+        found = (name for expression in self.expressions for name in expression.functions)
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """Everything that has to be evaluated, each once: all but the groups."""
+        sums = (self.fixed, *(term.effects for term in self.random))
+        factors = (factor for total in sums for term in total.terms for factor in term.factors)
+        return tuple(dict.fromkeys((self.response, *self.offsets, *factors)))
 
     @property
     def expanded(self) -> str:

@@ -22,6 +22,7 @@ import numpy as np
 from scipy import sparse
 
 from ranef.linalg.crossproducts import CrossProducts
+from ranef.linalg.dense import product
 from ranef.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ class Coupling:
         full = np.zeros((q, q))
         for slab, B in self._slabs(K.shape[0]):
             KB = np.matmul(K[:, :, slab].transpose(2, 0, 1), B)
-            full += B.reshape(-1, q).T @ KB.reshape(-1, q)
+            full += product(B.reshape(-1, q).T, KB.reshape(-1, q))
         row, col = np.divmod(plan.position, plan.size)  # row and column of a symmetric matrix
         values -= full[row, col]
 
@@ -98,7 +99,7 @@ class Coupling:
         full[row, col] = weights
         full[col, row] = weights
         for slab, B in self._slabs(k):
-            HB = (B.reshape(-1, q) @ full).reshape(B.shape)
+            HB = product(B.reshape(-1, q), full).reshape(B.shape)
             out[:, :, slab] = np.matmul(HB, B.swapaxes(1, 2)).transpose(1, 2, 0)
         return out
 

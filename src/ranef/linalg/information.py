@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranef.linalg import levels
-from ranef.linalg.dense import solve_lower
+from ranef.linalg.dense import gram, solve_lower
 from ranef.linalg.elimination import (
     Factorization,
     add_by_level,
@@ -70,12 +70,12 @@ def projected_products(
             fill = flat @ plan.coupling.B
             for g in plan.dense:
                 X[g] = X[g] - fill[:, dense_rows(plan, g)].reshape(X[g].shape)
-    rows = np.concatenate(
-        [scale_columns(X[g].reshape(m, -1), f.T[g]) for g in plan.dense] + [corner], axis=1
-    )
-    if rows.shape[1]:
-        forward = solve_lower(f.L[:-1, :-1], rows.T)
-        total -= forward.T @ forward
+    right = np.zeros((plan.size, m), order="F")  # the response's row stays zero, and is left out
+    for g in plan.dense:
+        right[dense_rows(plan, g)] = scale_columns(X[g].reshape(m, -1), f.T[g]).T
+    right[plan.q_dense : -1] = corner.T
+    forward = solve_lower(f.L, right)[:-1]
+    total -= forward.T @ forward
     result: FloatArray = 0.5 * (total + total.T)
     return result
 
@@ -123,7 +123,7 @@ def whole_moments(f: Factorization, reml: bool) -> Moments:
     ).T
     size = q + fixed
     forward = solve_lower(f.L[:size, :size], scaled)
-    W = H - forward.T @ forward
+    W = H - gram(forward.T)
     moments: Moments = {}
     for g in whole.dense:
         for h in whole.dense:
@@ -133,7 +133,7 @@ def whole_moments(f: Factorization, reml: bool) -> Moments:
             part = W[dense_rows(whole, g), dense_rows(whole, h)]
             blocks = part.reshape(k_g, -1, k_h, part.shape[1] // k_h).transpose(0, 2, 1, 3)
             flat = blocks.reshape(k_g * k_h, -1)
-            moments[g, h] = (flat @ flat.T).reshape(k_g, k_h, k_g, k_h)
+            moments[g, h] = gram(flat).reshape(k_g, k_h, k_g, k_h)
     return moments
 
 

@@ -46,20 +46,24 @@ def multiply(left: FloatArray, right: FloatArray) -> FloatArray:
 
 def multiply_left(matrix: FloatArray, blocks: FloatArray) -> FloatArray:
     """Return matrix @ blocks_j for one matrix and every level: (m, k), (k, l, J) -> (m, l, J)."""
+    if matrix.shape == (1, 1):  # also keeps a threaded matrix product from waking its threads
+        return blocks * float(matrix[0, 0])
     product: FloatArray = matrix @ blocks.reshape(blocks.shape[0], -1)
     return product.reshape(matrix.shape[0], *blocks.shape[1:])
 
 
 def multiply_right(blocks: FloatArray, matrix: FloatArray) -> FloatArray:
     """Return blocks_j @ matrix for one matrix and every level: (k, l, J), (l, m) -> (k, m, J)."""
+    if matrix.shape == (1, 1):
+        return blocks * float(matrix[0, 0])
     product: FloatArray = np.matmul(matrix.T, blocks)
     return product
 
 
 def sum_products(left: FloatArray, right: FloatArray) -> FloatArray:
     """Return the sum over levels of left_j right_j': (k, m, J), (l, m, J) -> (k, l)."""
-    if left.shape[0] == right.shape[0] == 1:  # a threaded matrix product would mostly wait
-        return np.array([[np.dot(left.ravel(), right.ravel())]])
+    if left.shape[0] == right.shape[0] == 1:  # without BLAS, as above
+        return np.einsum("alj,blj->ab", left, right)
     product: FloatArray = left.reshape(left.shape[0], -1) @ right.reshape(right.shape[0], -1).T
     return product
 

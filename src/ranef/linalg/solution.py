@@ -43,9 +43,9 @@ def solve(f: Factorization) -> Solution:
     plan = f.plan
     products = plan.products
     q, p = plan.q_dense, products.p
-    last = f.L[-1, :-1].copy()
-    if len(last):
-        last = solve_lower(f.L[:-1, :-1], last, transposed=True)
+    right = np.zeros(plan.size)
+    right[-1] = -f.L[-1, -1]  # the solution (u, gamma, -1) of the whole bordered system
+    last = solve_lower(f.L, right, transposed=True)[:-1]
     gamma = last[q:]
     b: dict[int, FloatArray] = {}
     t: dict[int, FloatArray] = {}

@@ -1,0 +1,80 @@
+"""Weights and offsets: by name or by value, checked, and summed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import polars as pl
+import pytest
+
+from ranef.design import build_design
+from ranef.errors import DataError, UnknownVariableError
+
+
+def the_data() -> pd.DataFrame:
+    """Return eight rows."""
+    return pd.DataFrame(
+        {
+            "y": [1.0, 3, 2, 5, 4, 7, 6, 9],
+            "x": np.arange(8.0),
+            "w": np.arange(1, 9),
+            "n": np.arange(2.0, 10),
+            "g": list("aabbccdd"),
+        }
+    )
+
+
+GIVEN: dict[str, Any] = {
+    "name": "w",
+    "array": np.arange(1, 9),
+    "list": list(range(1, 9)),
+    "series with another index": pd.Series(np.arange(1, 9), index=range(10, 18)),
+    "nullable": pd.Series(range(1, 9), dtype="Int64"),
+    "polars": pl.Series(range(1, 9)),
+}
+
+
+@pytest.mark.parametrize("kind", GIVEN)
+@pytest.mark.parametrize("role", ["weights", "offset"])
+def test_names_and_values_are_the_same(role: str, kind: str) -> None:
+    """A column's name or any array of one number per row."""
+    design = build_design("y ~ x + (1 | g)", the_data(), **{role: GIVEN[kind]})
+    np.testing.assert_array_equal(getattr(design, role), np.arange(1.0, 9))
+    assert getattr(design, role).dtype == np.float64
+
+
+def test_all_offsets_are_added() -> None:
+    """The argument and every `offset()` term count; y stays as it is."""
+    formula = "y ~ x + offset(log(n)) + offset(2 * x) + (1 | g)"
+    design = build_design(formula, the_data(), offset="n")
+    n, x = the_data()["n"], the_data()["x"]
+    np.testing.assert_allclose(np.asarray(design.offset), n + np.log(n) + 2 * x)
+    np.testing.assert_array_equal(design.y, the_data()["y"])
+    assert design.x_names == ("Intercept", "x")
+    assert build_design("y ~ x + (1 | g)", the_data()).offset is None
+
+
+WRONG: list[tuple[str, Any, type[Exception], str]] = [
+    ("weights", "ww", UnknownVariableError, "no column 'ww'. Did you mean 'w'"),
+    ("offset", "off", UnknownVariableError, "no column 'off'"),
+    ("weights", "g", DataError, "'g' must be a column of numbers"),
+    ("weights", [1, 2], DataError, "weights has 2 values; the data have 8 rows"),
+    ("weights", 3.0, DataError, "weights"),
+    ("offset", np.zeros((8, 2)), DataError, "offset"),
+    ("weights", ["a"] * 8, DataError, "name of a column or one number per row"),
+    ("weights", [1, 1, 1, 1, 1, 1, 1, -1], DataError, "some are negative"),
+    ("weights", [1, 0, 1, 1, 0, 1, 1, 1], DataError, "2 weights are zero; drop these rows"),
+    ("weights", [1, 1, 1, np.inf, 1, 1, 1, 1], DataError, "'weights' is infinite in row 3"),
+    ("offset", [1, 1, 1, 1, 1, 1, 1, -np.inf], DataError, "'offset' is infinite in row 7"),
+]
+
+
+@pytest.mark.parametrize(("role", "given", "error", "message"), WRONG)
+def test_wrong_weights_and_offsets_are_refused(
+    role: str, given: Any, error: type[Exception], message: str
+) -> None:
+    """Each problem has its message."""
+    with pytest.raises(error, match=message):
+        build_design("y ~ x + (1 | g)", the_data(), **{role: given})
