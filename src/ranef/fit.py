@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from ranef.convergence import Status, describe
 from ranef.covariance.chart import identity
@@ -17,7 +16,7 @@ from ranef.estimation import make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
-from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice
+from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice, frozen
 
 
 def fit(
@@ -120,10 +119,10 @@ def fit(
         reml=objective.reml,
         design=design,
         convergence=convergence,
-        theta=pd.Series(problem.to_public(optimum.T), index=problem.theta_names()),
         objective=state.value,
         problem=problem,
         state=state,
+        theta_values=frozen(problem.to_public(optimum.T)),
     )
     _warn(model)
     return model

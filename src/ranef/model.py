@@ -46,9 +46,6 @@ class LinearMixedModel:
         The model in arrays: response, model matrices, weights, what was dropped.
     convergence : Convergence
         The verdict on the fit.
-    theta : Series
-        Relative covariance parameters, in the order in which terms are stored (most levels
-        first): lower Cholesky factors, column by column.
     objective : float
         The minimised criterion: REML criterion or -2 log-likelihood.
 
@@ -66,14 +63,22 @@ class LinearMixedModel:
     reml: bool
     design: Design
     convergence: Convergence
-    theta: pd.Series[float]
     objective: float
     problem: Problem
     state: State
+    theta_values: FloatArray
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """Pickle the constructor's arguments: what was computed from them comes back on demand."""
         return (type(self), tuple(getattr(self, field.name) for field in fields(self)))
+
+    @property
+    def theta(self) -> pd.Series[float]:
+        """Relative covariance parameters: lower Cholesky factors, column by column.
+
+        Terms in the order in which they are stored: most levels first.
+        """
+        return pd.Series(self.theta_values, index=self.problem.theta_names(), copy=True)
 
     @property
     def nobs(self) -> int:
@@ -88,7 +93,7 @@ class LinearMixedModel:
     @property
     def df(self) -> int:
         """Number of parameters: fixed effects, theta, residual variance."""
-        return len(self.problem.basis.kept) + len(self.theta) + 1
+        return len(self.problem.basis.kept) + len(self.theta_values) + 1
 
     @property
     def df_resid(self) -> int:
@@ -142,7 +147,7 @@ class LinearMixedModel:
     @cached_property
     def VarCorr(self) -> VarCorr:
         """Variances, standard deviations and correlations of the random effects."""
-        return variance_components(self.problem, np.asarray(self.theta), self.state.sigma2)
+        return variance_components(self.problem, self.theta_values, self.state.sigma2)
 
     @property
     def is_singular(self) -> bool:
@@ -197,7 +202,7 @@ class LinearMixedModel:
         """Conditional modes of the random effects, with conditional SDs and covariances."""
         return random_effects(self.problem, self.state)
 
-    @cached_property
+    @property
     def coef(self) -> dict[str, pd.DataFrame]:
         """Coefficients of every level: fixed effects plus conditional modes."""
         return level_coefficients(self.fixef, self.ranef)

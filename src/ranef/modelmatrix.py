@@ -8,6 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from ranef.design.types import RandomTerm
+from ranef.typing import frozen
 
 
 def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
@@ -28,4 +29,6 @@ def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
                 shape=(n, k * term.grouping.size),
             )
         )
-    return sparse.csr_array(sparse.hstack(blocks, format="csr"))
+    Z = sparse.csr_array(sparse.hstack(blocks, format="csr"))
+    frozen(Z.data)
+    return Z

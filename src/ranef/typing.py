@@ -22,6 +22,12 @@ ModelDdf: TypeAlias = Literal["normal"]
 ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
 
 
+def frozen(array: FloatArray) -> FloatArray:
+    """Return the array, no longer writeable: whoever holds it cannot change the model."""
+    array.flags.writeable = False
+    return array
+
+
 def check_choice(name: str, value: object, literal: object) -> None:
     """Raise OptionError unless ``value`` is one of the strings of the ``Literal``."""
     allowed = get_args(literal)

@@ -19,6 +19,7 @@ MISTAKES = {
     "y ~ x ~ z + (1 | g)": ("one '~'", "~"),
     "y ~ x": ("ordinary regression", "x"),
     "y ~ x + z": ("no random term", "x + z"),
+    "y ~ x + y + (1 | g)": ("also a predictor", "y"),
     "y ~ x - (1 | g)": ("no random term", "x - (1 | g)"),
     "y ~ x | g": ("put a random term in parentheses", "|"),
     "y ~ x || g": ("put a random term in parentheses", "||"),

@@ -72,7 +72,6 @@ FIXED = {
     'C(f, Treatment("a (1"))': '1 + C(f, Treatment("a (1"))',
     "x +\n   z": "1 + x + z",
     # the response on the right is dropped, as in R
-    "x + y": "1 + x",
 }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ from ranef.design.rows import find_rows, read_numbers
 from ranef.design.sources import SourceMaker
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
-from ranef.errors import DataError
+from ranef.errors import DataError, OptionError
 from ranef.formula import Expression, GroupTerm, ModelFormula, TermSum, parse_formula
 from ranef.typing import FloatArray, NaAction, check_choice
 
@@ -85,7 +85,7 @@ def build_design(
     weight_numbers = read_numbers("weights", weights, frame)
     offset_numbers = read_numbers("offset", offset, frame)
     rows = find_rows(formula, evaluator, (weight_numbers, offset_numbers), na_action)
-    maker = SourceMaker(evaluator, rows, dict(contrasts or {}))
+    maker = SourceMaker(evaluator, rows, _wanted_contrasts(contrasts))
     maker.check_contrasts(formula)
     y = maker.response(formula.response)
     X, fixed = _fixed_part(formula, maker, offset if isinstance(offset, str) else None)
@@ -112,6 +112,17 @@ def _used(context: Mapping[str, Any], formula: ModelFormula) -> dict[str, Any]:
     """Return what the formula uses of the context: it is kept for prediction, and pickled."""
     mentioned = {*formula.names, *formula.functions}
     return {name: value for name, value in context.items() if name in mentioned}
+
+
+def _wanted_contrasts(contrasts: Any) -> dict[str, Any]:
+    if contrasts is None:
+        return {}
+    if not isinstance(contrasts, Mapping):
+        raise OptionError(
+            "contrasts must be a dict from factors to codings, such as {'A': 'sum'}; "
+            f"got {contrasts!r}."
+        )
+    return dict(contrasts)
 
 
 def _fixed_part(

@@ -7,9 +7,10 @@ nothing later in the pipeline looks at the caller's data frame again.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from scipy import sparse
 
@@ -17,8 +18,28 @@ from ranef.formula.terms import ModelFormula
 from ranef.typing import FloatArray, IntArray
 
 
+class ReadOnly:
+    """Makes the arrays of a frozen record read-only, also after unpickling."""
+
+    __slots__ = ()
+
+    def __post_init__(self) -> None:
+        for value in self._values():
+            for item in value if isinstance(value, tuple) else (value,):
+                array = item.data if isinstance(item, sparse.csc_array) else item
+                if isinstance(array, np.ndarray):
+                    array.flags.writeable = False
+
+    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
+        # unpickled arrays are writeable: the constructor locks them again
+        return (type(self), self._values())
+
+    def _values(self) -> tuple[Any, ...]:
+        return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]
+
+
 @dataclass(frozen=True, slots=True, eq=False)
-class Grouping:
+class Grouping(ReadOnly):
     """A grouping factor: which level every row belongs to.
 
     Attributes
@@ -46,7 +67,7 @@ class Grouping:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class RandomTerm:
+class RandomTerm(ReadOnly):
     """One random-effects term ``(columns | group)`` of the model.
 
     Attributes
@@ -74,7 +95,7 @@ class RandomTerm:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Design:
+class Design(ReadOnly):
     """The model in arrays. n rows, p columns, random terms in the order of the formula.
 
     Attributes

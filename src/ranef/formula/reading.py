@@ -92,7 +92,15 @@ class TermReader:
         for term in total.terms:
             if any(factor.is_offset for factor in term.factors):
                 offsets.append(self._read_offset(term))
-            elif term.factors != (response,):  # R drops the response from the right-hand side
+            elif term.factors == (response,):
+                # R drops it with a warning; a model that was not asked for is worse than an error
+                raise FormulaError(
+                    f"the response {response.label!r} is also a predictor; remove it from the "
+                    "right-hand side.",
+                    self.formula,
+                    term.factors[0].span,
+                )
+            else:
                 terms.append(term)
         return TermSum(total.intercept, tuple(terms)), tuple(offsets), kept
 

@@ -143,7 +143,7 @@ def _chain_gradient(
         shape = part.G.shape
         C = part.C[:fixed]
         touched = np.zeros(shape)
-        from_border = np.einsum("ab,bkj->akj", corner, C) if fixed else np.zeros_like(C)
+        from_border = levels.multiply_left(corner, C) if fixed else np.zeros_like(C)
         if plan.coupling is not None:
             touched += plan.coupling.adjoint(plan, values, shape)
             if fixed:

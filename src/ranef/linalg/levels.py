@@ -63,7 +63,8 @@ def multiply_right(blocks: FloatArray, matrix: FloatArray) -> FloatArray:
 def sum_products(left: FloatArray, right: FloatArray) -> FloatArray:
     """Return the sum over levels of left_j right_j': (k, m, J), (l, m, J) -> (k, l)."""
     if left.shape[0] == right.shape[0] == 1:  # without BLAS, as above
-        return np.einsum("alj,blj->ab", left, right)
+        total: FloatArray = np.einsum("alj,blj->ab", left, right)
+        return total
     product: FloatArray = left.reshape(left.shape[0], -1) @ right.reshape(right.shape[0], -1).T
     return product
 
