@@ -74,6 +74,7 @@ def through(variant: Variant) -> Iterator[None]:
     with ExitStack() as stack:
         change = [
             (plan, "SMALL_MODEL", 0 if variant.chain else 10**9),
+            (plan, "CHAIN_FLOPS", -1.0),
             (coupling, "FLOP_COST", 0.0 if variant.full else 1.0),
             (levels, "FEWEST_LOOPED", 0 if variant.looped else levels.FEWEST_LOOPED),
         ]

@@ -24,6 +24,7 @@ MISTAKES = {
     "y ~ x | g": ("put a random term in parentheses", "|"),
     "y ~ x || g": ("put a random term in parentheses", "||"),
     "y ~ (1 |)": ("no group after the bar", "(1 |)"),
+    "y ~ (1 | ())": ("nothing in these parentheses", "()"),
     "y ~ (| g)": ("nothing before the bar", "(| g)"),
     "y ~ (0 | g)": ("no effects", "(0 | g)"),
     "y ~ (x - x - 1 | g)": ("no effects", "(x - x - 1 | g)"),

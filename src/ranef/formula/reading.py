@@ -56,7 +56,11 @@ class TermReader:
             tree = tokens_to_ast(tokens, Resolver(self.formula))
         except FormulaicError as error:
             raise _explain(error, tokens, self.formula) from None
-        terms: OrderedSet[RawTerm] = tree.to_terms()  # type: ignore[union-attr, assignment]
+        if tree is None:
+            raise FormulaError(
+                "there is nothing in these parentheses.", self.formula, span_of(tokens)
+            )
+        terms: OrderedSet[RawTerm] = tree.to_terms()  # type: ignore[assignment]
         return terms
 
     def read_sum(self, tokens: Sequence[Token]) -> tuple[TermSum, list[RawTerm]]:
