@@ -1,4 +1,4 @@
-"""Times ranef and lme4 on the same models in the same run: python benchmarks/run.py
+"""Times ranef and lme4 on the same models in the same run: `python benchmarks/run.py`.
 
 Every model runs in a process of its own, ranef and lme4 in turn, `--rounds` times; the ratio is
 taken within a round, and the median ratio is reported. Absolute times depend on the machine;
@@ -88,9 +88,7 @@ def report(results: list[dict[str, Any]]) -> str:
         "|---|--:|--:|--:|--:|--:|--:|--:|--:|",
     ]
     for r in results:
-        theirs = (
-            f"{r['r_seconds']:.4g} | **{r['ratio']:.1f}**" if "ratio" in r else "- | -"
-        )
+        theirs = f"{r['r_seconds']:.4g} | **{r['ratio']:.1f}**" if "ratio" in r else "- | -"
         gap = f"{r['r_evaluations']} | {r['gap']:.1e}" if "ratio" in r else "- | -"
         lines.append(
             f"| {r['name']} | {r['seconds']:.4g} | {theirs} | {r['target']:g} | "

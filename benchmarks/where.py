@@ -1,4 +1,4 @@
-"""Says where the time of a fit goes: python benchmarks/where.py
+"""Says where the time of a fit goes: `python benchmarks/where.py`.
 
 Every model of the suite is fitted under the standard profiler; own time is added up by stage of
 the pipeline. The profiler inflates many small calls, so shares of the smallest model are rough.

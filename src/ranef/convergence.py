@@ -58,6 +58,9 @@ class NullDirection:
         ]
         if len(parts) == 1:
             return f"the variance of {parts[0][0]} by {self.group} is zero"
+        if len(parts) == 2:
+            sign = "-1" if parts[0][1] * parts[1][1] > 0 else "1"
+            return f"the correlation of {parts[0][0]} and {parts[1][0]} by {self.group} is {sign}"
         text = ""
         for name, weight in parts:
             sign = (" - " if text else "-") if weight < 0 else (" + " if text else "")

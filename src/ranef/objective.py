@@ -194,9 +194,14 @@ class Objective:
 
 def _same_column(F: tuple[FloatArray, ...], chart: Chart) -> FloatArray:
     """Return E: 2 F[a, a'] for parameters in the same column of the same factor."""
-    E = np.zeros((chart.size, chart.size))
-    for i in range(chart.size):
-        for j in range(chart.size):
-            if chart.factor[i] == chart.factor[j] and chart.col[i] == chart.col[j]:
-                E[i, j] = 2.0 * F[chart.factor[i]][chart.row[i], chart.row[j]]
+    widths = [len(part) for part in F]
+    offset = np.cumsum([0, *widths[:-1]])[chart.factor]
+    whole = np.zeros((sum(widths), sum(widths)))
+    start = 0
+    for part in F:
+        stop = start + len(part)
+        whole[start:stop, start:stop] = part
+        start = stop
+    row, col = offset + chart.row, offset + chart.col
+    E: FloatArray = 2.0 * whole[row[:, None], row] * (col[:, None] == col)
     return E

@@ -135,6 +135,14 @@ def test_small_directions_keep_their_digits() -> None:
     assert abs(np.linalg.det(L)) == pytest.approx(2e-14, rel=1e-7)
 
 
+@pytest.mark.parametrize("size", [1e-100, 1e-150, 1e-155, 1e-160, 1e-170, 5e-324])
+def test_entries_whose_squares_underflow(size: float) -> None:
+    """Numbers that vanish when they are squared count as zero, and spoil nothing."""
+    T = size * np.array([[1.0, 0.0, 0.0], [0.5, 0.25, 0.0], [0.0, 0.0, 0.0]])
+    (L,), _ = pivoted((T,), (((0, 3),),))
+    np.testing.assert_allclose(L @ L.T, SMALLEST_DIAGONAL**2 * np.eye(3), atol=1e-30)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_pivoting_works_block_by_block(seed: int) -> None:
     """Blocks are not mixed, and the chart lists them one after the other."""

@@ -15,6 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import lapack
 
 from ranef.typing import FloatArray, IntArray
 
@@ -113,29 +114,18 @@ def pivoted(T: Factors, blocks: tuple[Blocks, ...]) -> tuple[Factors, Chart]:
 def _pivoted_block(t: FloatArray) -> tuple[FloatArray, IntArray]:
     """Return L with L L' = t t', L[order] lower triangular with decreasing diagonal.
 
-    Householder reflections from the right act on the factor itself: squaring it would lose the
-    small directions that singular fits are about.
+    That is the pivoted QR decomposition of t': squaring t would lose the small directions that
+    singular fits are about.
     """
     k = t.shape[0]
     if k == 1:
         size = max(abs(float(t[0, 0])), SMALLEST_DIAGONAL)
         return np.array([[size]]), np.zeros(1, dtype=np.intp)
-    work = t.copy()
-    order = np.arange(k)
+    upper, pivots, _, _, _ = lapack.dgeqp3(t.T)
+    order = pivots.astype(np.intp) - 1
+    L = np.zeros((k, k))
     for b in range(k):
-        rest = work[order[b:], b:]
-        best = int(np.argmax((rest * rest).sum(axis=1)))
-        order[b], order[b + best] = order[b + best], order[b]
-        v = work[order[b], b:].copy()
-        norm = float(np.sqrt(v @ v))
-        if norm > 0.0:
-            # reflect v onto norm * e_1, with the sign that avoids cancellation, then flip
-            sign = 1.0 if v[0] >= 0 else -1.0
-            v[0] += sign * norm
-            work[:, b:] -= np.outer(work[:, b:] @ v, v) * (2.0 / (v @ v))
-            work[:, b] *= -sign
-        work[order[b], b + 1 :] = 0.0
-        work[order[b], b] = max(norm, SMALLEST_DIAGONAL)
-    for b in range(k):
-        work[order[:b], b] = 0.0
-    return work, order
+        diagonal = upper[b, b]
+        L[order[b:], b] = upper[b, b:] if diagonal >= 0 else -upper[b, b:]
+        L[order[b], b] = max(abs(diagonal), SMALLEST_DIAGONAL)
+    return L, order

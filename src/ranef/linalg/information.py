@@ -56,13 +56,13 @@ def projected_products(
         mine = [i for i in range(m) if factor[i] == f_i]
         stack = np.stack([directions[i] for i in mine]).reshape(len(mine), -1)
         total[:, mine] = X[f_i].reshape(m, -1) @ stack.T
-        corner[mine] = stack @ products.C[f_i][:p].reshape(p, -1).T
+        corner[mine] = stack @ products.C[f_i][:p].reshape(p, stack.shape[1]).T
     for i, e in enumerate(plan.chain):
         part = f.chain[e]
         XK = levels.multiply(X[e], part.K)
         flat = XK.reshape(m, -1)
         total -= flat @ X[e].reshape(m, -1).T
-        corner -= flat @ part.C[:p].reshape(p, -1).T
+        corner -= flat @ part.C[:p].reshape(p, flat.shape[1]).T
         for g in plan.chain[i + 1 :]:
             count = products.A[g].shape[2]
             X[g] = X[g] - add_by_level(plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count)
@@ -85,20 +85,20 @@ def _responses(
 ) -> dict[int, FloatArray]:
     """Return Z_g'a_i for every factor g, (m, k_g, J_g)."""
     products = plan.products
-    out = {}
-    for g, A in enumerate(products.A):
-        rows = np.empty((len(directions), A.shape[0], A.shape[2]))
-        for i, (f, c) in enumerate(zip(factor, directions, strict=True)):
+    m = len(directions)
+    out = {g: np.zeros((m, *A.shape[1:])) for g, A in enumerate(products.A)}
+    for f in set(factor):
+        mine = [i for i in range(m) if factor[i] == f]
+        stack = np.stack([directions[i] for i in mine])
+        for g, A in enumerate(products.A):
             if f == g:
-                rows[i] = (A * c[None]).sum(axis=1)
+                out[g][mine] = levels.multiply(stack, A)
                 continue
             pair = products.pairs[min(f, g), max(f, g)]
             here, there = (pair.rows, pair.cols) if f < g else (pair.cols, pair.rows)
             values = pair.values if f < g else pair.values.swapaxes(0, 1)
-            spread = (values * c[:, None][:, :, here]).sum(axis=0)
-            for a in range(A.shape[0]):
-                rows[i, a] = np.bincount(there, weights=spread[a], minlength=A.shape[2])
-        out[g] = rows
+            spread = levels.multiply(stack[:, :, here], values)
+            out[g][mine] = add_by_level(there, spread, A.shape[2])
     return out
 
 
@@ -173,15 +173,13 @@ def trace_products(
     """
     m = len(factor)
     out = np.empty((m, m))
-    for i in range(m):
-        for j in range(i + 1):
-            f, g = int(factor[i]), int(factor[j])
-            a, b, c, d = int(row[i]), int(col[i]), int(row[j]), int(col[j])
-            if f > g:
-                f, g, a, b, c, d = g, f, c, d, a, b
-            M = moments[f, g]
-            t_b, t_d = T[f][:, b], T[g][:, d]
-            first = t_b @ M[:, c, a, :] @ t_d
-            second = t_b @ M[:, :, a, c] @ t_d
-            out[i, j] = out[j, i] = 2.0 * (first + second)
+    for (f, g), M in moments.items():
+        left = np.tensordot(T[f].T, M, axes=1)
+        first = left @ T[g]  # b c a d
+        second = np.matmul(left.transpose(0, 2, 3, 1), T[g]).transpose(0, 2, 1, 3)  # b a c d
+        total = 2.0 * (first + second)
+        i, j = np.flatnonzero(factor == f), np.flatnonzero(factor == g)
+        part = total[col[i][:, None], row[j], row[i][:, None], col[j]]
+        out[i[:, None], j] = part
+        out[j[:, None], i] = part.T
     return out

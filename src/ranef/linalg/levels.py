@@ -77,6 +77,7 @@ def transpose(blocks: FloatArray) -> FloatArray:
 def invert(blocks: FloatArray) -> tuple[FloatArray, float]:
     """Return the inverses of symmetric positive definite matrices and the sum of log determinants.
 
+    The sum is NaN, and the inverses are useless, if a matrix is not positive definite.
     Gauss-Jordan elimination without pivoting, safe for positive definite matrices, vectorised
     over the levels. (k, k, J) -> (k, k, J), float.
     """
@@ -95,9 +96,12 @@ def invert(blocks: FloatArray) -> tuple[FloatArray, float]:
         return out, float(np.log(a * schur).sum())
     if _use_batches(size, levels):
         stacked = blocks.transpose(2, 0, 1)
-        factor = np.linalg.cholesky(stacked)
+        try:
+            factor = np.linalg.cholesky(stacked)
+            inverse = np.linalg.inv(stacked)
+        except np.linalg.LinAlgError:
+            return blocks, np.nan
         logdet = 2.0 * float(np.log(np.einsum("jii->ji", factor)).sum())
-        inverse = np.linalg.inv(stacked)
         return np.ascontiguousarray(inverse.transpose(1, 2, 0)), logdet
     work = blocks.copy()
     logdet = 0.0
