@@ -108,7 +108,7 @@ DATA = [
     Bad(GOOD, DataError, ("2 columns named",), lambda: pd.concat([good_data()] * 2, axis=1)[
         ["y", "x", "g"]
     ]),
-    Bad(GOOD, DataError, ("length", "2"), lambda: {"y": [1.0, 2.0, 3.0], "x": [1, 2], "g": [1] * 3}),
+    Bad(GOOD, DataError, ("length", "2"), lambda: {"y": [1.0, 2.0, 3.0], "x": [1, 2], "g": "aab"}),
     Bad(GOOD, DataError, ("'x'", "missing in every row"), lambda: changed("x", np.nan)),
     Bad(GOOD, DataError, ("'g'", "missing in every row"), lambda: changed("g", None)),
     Bad(GOOD, DataError, ("'x'", "infinite", "3"), lambda: changed("x", np.inf, 3)),
