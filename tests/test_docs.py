@@ -23,6 +23,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ def with_output(page: Path) -> Iterator[tuple[Block, str | None]]:
     """Yield every block with the text that follows it at once, or None."""
     lines = page.read_text(encoding="utf-8").splitlines()
     found = blocks(page)
-    for block, following in zip(found, [*found[1:], None], strict=True):
+    for block, following in zip_longest(found, found[1:]):
         adjacent = (
             following is not None
             and following.language == "text"
@@ -214,9 +215,11 @@ def test_every_page_is_reachable() -> None:
 
 
 def mentioned(page: str) -> set[str]:
-    """Return the words in `code` of a page."""
+    """Return the words in `code` of a page; of ``m.VarCorr.cov``, also the parts."""
     text = (DOCS / page).read_text(encoding="utf-8")
-    return {word for span in re.findall(r"`([^`\n]+)`", text) for word in re.findall(r"[\w.]+", span)}
+    spans = re.findall(r"`([^`\n]+)`", text)
+    words = {word for span in spans for word in re.findall(r"[\w.]+", span)}
+    return words | {part for word in words for part in word.split(".")}
 
 
 def test_every_attribute_of_a_model_is_documented() -> None:

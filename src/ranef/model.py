@@ -228,7 +228,8 @@ class LinearMixedModel:
         ----------
         kind : {"response", "pearson", "scaled"}
             ``response``: y - fitted, in the units of the response. ``pearson``: multiplied by
-            the square root of the weight. ``scaled``: pearson divided by `sigma`.
+            the square root of the weight. ``scaled``: response divided by `sigma`, as lme4's
+            ``residuals(m, scaled = TRUE)``; weights play no role in it.
 
         Returns
         -------
@@ -249,7 +250,7 @@ class LinearMixedModel:
         """
         check_choice("kind", kind, ResidualKind)
         values = self.design.y - self._mu
-        if kind != "response" and self.design.weights is not None:
+        if kind == "pearson" and self.design.weights is not None:
             values *= np.sqrt(self.design.weights)
         if kind == "scaled":
             values /= self.sigma

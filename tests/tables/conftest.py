@@ -67,9 +67,9 @@ class StandIn:
     scaled: tuple[float, ...]
 
     def residuals(self, kind: str = "response") -> pd.Series:
-        """Return the scaled residuals."""
-        assert kind == "scaled"
-        return pd.Series(self.scaled)
+        """Return the Pearson residuals: what lme4's summary scales by sigma."""
+        assert kind == "pearson"
+        return pd.Series(self.scaled) * self.sigma
 
 
 @pytest.fixture(scope="session")

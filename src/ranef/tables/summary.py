@@ -219,7 +219,7 @@ def build_summary(model: SummarizedModel, coef_table: pd.DataFrame, ddf: DdfMeth
         reml=model.reml,
         ddf=ddf,
         information=_information(model),
-        scaled_residuals=_quartiles(model.residuals(kind="scaled")),
+        scaled_residuals=_quartiles(model.residuals(kind="pearson") / float(model.sigma)),
         varcorr=model.VarCorr,
         sigma=float(model.sigma),
         nobs=int(model.nobs),
