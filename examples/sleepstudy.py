@@ -1,6 +1,6 @@
 """Complete, no and partial pooling: three ways to draw a line for each of eighteen people.
 
-Reaction times rose while people were kept awake. How fast do they rise for one person?
+Reaction times rise while people sleep too little. How fast do they rise for one person?
 
 * Complete pooling: one line for everybody, by least squares. Ignores that people differ.
 * No pooling: a line of their own for everybody. Ignores that people resemble each other.

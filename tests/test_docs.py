@@ -214,6 +214,13 @@ def test_every_page_is_reachable() -> None:
     assert [p.name for p in PAGES if p.parent == DOCS and p != index and p not in linked] == []
 
 
+def test_every_example_is_linked() -> None:
+    """The front page mentions all scripts."""
+    text = (DOCS / "index.md").read_text(encoding="utf-8")
+    scripts = [path.name for path in (ROOT / "examples").glob("*.py")]
+    assert [name for name in scripts if f"(../examples/{name})" not in text] == []
+
+
 def mentioned(page: str) -> set[str]:
     """Return the words in `code` of a page; of ``m.VarCorr.cov``, also the parts."""
     text = (DOCS / page).read_text(encoding="utf-8")

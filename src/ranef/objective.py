@@ -40,6 +40,8 @@ from ranef.typing import FloatArray
 # Up to this many random effects the exact Hessian of a crossed model is affordable: a dense
 # matrix of that size costs less than the gradient evaluations that it saves.
 LARGEST_WHOLE = 600
+# Step of central differences of gradients: the cube root of rounding, on parameters of size one.
+DIFFERENCE = 1e-5
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -172,6 +174,38 @@ class Objective:
             score[i] = (c * t).sum()
         factors = [int(g) for g in chart.factor]
         return score, projected_products(f, factors, directions)
+
+    def hessian(self, T: Factors, chart: Chart) -> FloatArray:
+        """Return the exact Hessian at T, by differences of exact gradients where it is costly.
+
+        Cost: one evaluation, or two for every parameter.
+        """
+        if chart.size == 0:
+            return np.zeros((0, 0))
+        here = self.evaluate(T, chart)
+        if here is None:
+            raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
+        exact = here.exact()
+        if exact is not None:
+            return exact
+        x = chart.read(T)
+        rows = []
+        for i in range(chart.size):
+            step = np.zeros(chart.size)
+            step[i] = DIFFERENCE * max(1.0, abs(x[i]))
+            ends = [self.evaluate(chart.write(T, x + s * step), chart) for s in (1.0, -1.0)]
+            if ends[0] is None or ends[1] is None:
+                raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
+            rows.append((ends[0].gradient - ends[1].gradient) / (2.0 * step[i]))
+        hessian = np.array(rows)
+        result: FloatArray = 0.5 * (hessian + hessian.T)
+        return result
+
+    def score(self, state: State, chart: Chart) -> FloatArray:
+        """Return the derivatives of the penalised residual sum of squares r^2, (m,)."""
+        T = state.factorization.T
+        slopes = [-2.0 * (t @ t.T) @ T_f for t, T_f in zip(state.solution.t, T, strict=True)]
+        return chart.read(tuple(slopes))
 
     def _traces(self, f: Factorization, T: Factors, chart: Chart) -> FloatArray | None:
         """Return tr(Q_ V_i Q_ V_j), or None where it would cost too much."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.dense import solve_lower
-from ranef.linalg.elimination import Factorization, dense_rows
+from ranef.linalg.elimination import Factorization, add_by_level, dense_rows, scale_columns
 from ranef.typing import FloatArray
 
 
@@ -40,62 +40,90 @@ class Solution:
 
 def solve(f: Factorization) -> Solution:
     """Return the solution of the factorised system."""
-    plan = f.plan
-    products = plan.products
-    q, p = plan.q_dense, products.p
-    right = np.zeros(plan.size)
+    q = f.plan.q_dense
+    right = np.zeros(f.plan.size)
     right[-1] = -f.L[-1, -1]  # the solution (u, gamma, -1) of the whole bordered system
-    last = solve_lower(f.L, right, transposed=True)[:-1]
-    gamma = last[q:]
+    whole = solve_lower(f.L, right, transposed=True)
+    b, t = _back_substitute(f, -whole[None, q:], whole[None, :q])
+    return Solution(whole[q:-1], tuple(x[0] for x in b), tuple(x[0] for x in t))
+
+
+def fixed_scores(f: Factorization) -> tuple[FloatArray, ...]:
+    """Return Q'V0^-1 Z for every factor, (p, k_f, J_f).
+
+    The columns of Q take the place of the response, and nothing is projected out: the same
+    back-substitution with the random rows of L alone.
+    """
+    q, p = f.plan.q_dense, f.plan.products.p
+    forward = f.L[q : q + p, :q]
+    u = np.zeros((p, q))
+    if q and p:
+        u = solve_lower(np.asfortranarray(f.L[:q, :q]), forward.T, transposed=True).T
+    _, t = _back_substitute(f, np.eye(p, p + 1), u)
+    return t
+
+
+def _back_substitute(
+    f: Factorization, weights: FloatArray, u: FloatArray
+) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
+    """Return b and t for combinations of the border's rows as responses.
+
+    Parameters
+    ----------
+    weights : float64 array (m, p + 1)
+        The responses: weights @ [Q y0]'.
+    u : float64 array (m, q_dense)
+        Their spherical effects in the dense block.
+
+    Returns
+    -------
+    b, t : tuples of float64 arrays (m, k_f, J_f)
+    """
+    plan, m = f.plan, len(weights)
     b: dict[int, FloatArray] = {}
     t: dict[int, FloatArray] = {}
-    if q:
-        effects = np.empty(q)
+    effects = np.empty_like(u)
+    for g in plan.dense:
+        rows = dense_rows(plan, g)
+        effects[:, rows] = scale_columns(u[:, rows], f.T[g].T)
+        b[g] = effects[:, rows].reshape(m, *plan.products.A[g].shape[1:])
+    if plan.dense:
+        rest = weights @ f.border - _times_dense(f, effects)
         for g in plan.dense:
-            k = f.T[g].shape[0]
-            b[g] = f.T[g] @ last[dense_rows(plan, g)].reshape(k, -1)
-            effects[dense_rows(plan, g)] = b[g].ravel()
-        rest = f.border[p] - gamma @ f.border[:p] - _times_dense(f, effects)
-        for g in plan.dense:
-            t[g] = rest[dense_rows(plan, g)].reshape(f.T[g].shape[0], -1)
+            t[g] = rest[:, dense_rows(plan, g)].reshape(b[g].shape)
     for e in reversed(plan.chain):
         part = f.chain[e]
-        r = part.C[p] - np.tensordot(gamma, part.C[:p], axes=1)
+        r = np.tensordot(weights, part.C, axes=1)
         for g, W in part.W.items():
-            r -= (W * b[g][None, :, plan.parents[e, g]]).sum(axis=1)
+            r -= levels.multiply(b[g][:, :, plan.parents[e, g]], levels.transpose(W))
         if plan.coupling is not None:
-            r -= (plan.coupling.B @ effects).reshape(r.shape)
-        b[e] = _apply(part.K, r)
-        t[e] = r - _apply(part.G, b[e])
+            r -= (plan.coupling.B @ effects.T).T.reshape(r.shape)
+        b[e] = levels.multiply(r, part.K)
+        t[e] = r - levels.multiply(b[e], part.G)
     count = range(len(f.T))
-    return Solution(gamma, tuple(b[g] for g in count), tuple(t[g] for g in count))
+    return tuple(b[g] for g in count), tuple(t[g] for g in count)
 
 
-def _apply(blocks: FloatArray, vectors: FloatArray) -> FloatArray:
-    """Return blocks_j vector_j: (k, l, J), (l, J) -> (k, J)."""
-    product: FloatArray = levels.multiply(blocks, vectors[:, None, :])[:, 0]
-    return product
-
-
-def _times_dense(f: Factorization, vector: FloatArray) -> FloatArray:
-    """Return H times a vector, for the dense block H on its pattern."""
-    plan = f.plan
-    out = np.zeros_like(vector)
+def _times_dense(f: Factorization, vectors: FloatArray) -> FloatArray:
+    """Return vectors (m, q_dense) times the dense block H on its pattern."""
+    plan, m = f.plan, len(vectors)
+    out = np.zeros_like(vectors)
     for pair in plan.pairs:
         block = pair.view(f.values)
         k_g, k_h, _ = pair.shape
         left, right = dense_rows(plan, pair.g), dense_rows(plan, pair.h)
-        x_h = vector[right].reshape(k_h, -1)
-        y_g = out[left].reshape(k_g, -1)
+        x_h = vectors[:, right].reshape(m, k_h, plan.products.A[pair.h].shape[2])
         if pair.diagonal:
-            y_g += (block * x_h[None]).sum(axis=1)
+            out[:, left] += _flat(levels.multiply(x_h, block))
             continue
-        x_g = vector[left].reshape(k_g, -1)
-        y_h = out[right].reshape(k_h, -1)
-        gathered = (block * x_h[None][:, :, pair.cols]).sum(axis=1)
-        scattered = (block * x_g[:, None][:, :, pair.rows]).sum(axis=0)
-        for a in range(k_g):
-            y_g[a] += np.bincount(pair.rows, weights=gathered[a], minlength=y_g.shape[1])
-        for b in range(k_h):
-            y_h[b] += np.bincount(pair.cols, weights=scattered[b], minlength=y_h.shape[1])
+        x_g = vectors[:, left].reshape(m, k_g, plan.products.A[pair.g].shape[2])
+        to_g = levels.multiply(x_h[:, :, pair.cols], levels.transpose(block))
+        to_h = levels.multiply(x_g[:, :, pair.rows], block)
+        out[:, left] += _flat(add_by_level(pair.rows, to_g, x_g.shape[2]))
+        out[:, right] += _flat(add_by_level(pair.cols, to_h, x_h.shape[2]))
     return out
+
+
+def _flat(blocks: FloatArray) -> FloatArray:
+    """Return (m, k, J) as (m, k J); m may be zero."""
+    return blocks.reshape(blocks.shape[0], blocks.shape[1] * blocks.shape[2])
