@@ -1,10 +1,15 @@
-"""Settings for the whole suite: the same examples every time where CI is set."""
+"""Settings for the whole suite: one thread per process, the same examples where CI is set."""
 
 from __future__ import annotations
 
 import os
 
 from hypothesis import settings
+
+# Matrices are small here and processes run side by side: threads would only wait for each other.
+# Read when numpy is imported, which nothing before this line does.
+for _library in ("OPENBLAS", "OMP", "MKL"):
+    os.environ.setdefault(f"{_library}_NUM_THREADS", "1")
 
 # No deadline anywhere: a busy machine is not a bug.
 settings.register_profile("local", deadline=None)

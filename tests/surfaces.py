@@ -53,7 +53,7 @@ class KnownSurface:
             return None
         inverses = [np.linalg.inv(np.eye(len(t)) + t @ t.T) for t in T]
         pairs = list(zip(inverses, self.S, strict=True))
-        F = tuple(self.J * (A - A @ S @ A) for A, S in pairs)
+        F = tuple(np.asarray(self.J * (A - A @ S @ A), dtype=np.float64) for A, S in pairs)
         gradient = chart.read(tuple(2.0 * part @ t for part, t in zip(F, T, strict=True)))
         average, exact = np.zeros((2, chart.size, chart.size))
         entries = list(zip(chart.factor, chart.row, chart.col, strict=True))
@@ -95,7 +95,10 @@ class KnownSurface:
         """The smallest value."""
         eigenvalues = [np.linalg.eigvalsh(S) for S in self.S]
         return float(
-            sum(self.J * (np.log(np.maximum(s, 1)) + s / np.maximum(s, 1)).sum() for s in eigenvalues)
+            sum(
+                self.J * (np.log(np.maximum(s, 1)) + s / np.maximum(s, 1)).sum()
+                for s in eigenvalues
+            )
         )
 
 

@@ -58,9 +58,7 @@ def data() -> pd.DataFrame:
 def fit(name: str, frame: pd.DataFrame, formula: str | None = None) -> ranef.LinearMixedModel:
     """Fit an example to data that were changed, perhaps with another formula."""
     example = EXAMPLES[name]
-    model = ranef.fit(
-        formula or example.formula, frame, reml=example.reml, weights=example.weights
-    )
+    model = ranef.fit(formula or example.formula, frame, reml=example.reml, weights=example.weights)
     assert model.convergence.converged
     return model
 
@@ -82,7 +80,7 @@ def same_fit(one: ranef.LinearMixedModel, other: ranef.LinearMixedModel) -> None
 
 @every_example
 def test_a_large_mean(name: str) -> None:
-    """y + 1e8 moves the intercept by 1e8 and nothing else."""
+    """A response of y + 1e8 moves the intercept by 1e8 and nothing else."""
     frame = data()
     one = fit(name, frame)
     # the sum rounds y to multiples of 1.5e-8, which is 1e-8 standard deviations
@@ -98,7 +96,7 @@ def test_a_large_mean(name: str) -> None:
 @every_example
 @pytest.mark.parametrize("factor", [1e6, 1e-6, -1.0, -3e4])
 def test_units_of_a_covariate(name: str, factor: float) -> None:
-    """x in other units, or with the other sign: fitted values, sigma and likelihood stay."""
+    """With x in other units, or with the other sign: fitted values, sigma and likelihood stay."""
     frame = data()
     one, other = fit(name, frame), fit(name, frame.assign(x=frame["x"] * factor))
     scale = np.where(one.fixef.index == "x", factor, 1.0)
@@ -117,7 +115,7 @@ def test_units_of_a_covariate(name: str, factor: float) -> None:
 @every_example
 @pytest.mark.parametrize("shift", [1e4, -50.0])
 def test_origin_of_a_covariate(name: str, shift: float) -> None:
-    """x + c changes the meaning of the intercept; a correlated slope takes it along."""
+    """With x + c the intercept means something else; a correlated slope takes it along."""
     if "||" in EXAMPLES[name].formula:
         return  # without the correlation it is another model, as it should be
     frame = data()
@@ -142,7 +140,7 @@ def test_the_diagonal_model_does_depend_on_the_origin() -> None:
 @every_example
 @pytest.mark.parametrize("factor", [1e6, 1e-6, -2.5])
 def test_units_of_the_response(name: str, factor: float) -> None:
-    """c y: the criterion moves by 2 nu log|c|, estimates by c, theta not at all."""
+    """For c y the criterion moves by 2 nu log|c|, estimates by c, theta not at all."""
     frame = data()
     one, other = fit(name, frame), fit(name, frame.assign(y=frame["y"] * factor))
     nu = one.nobs - (len(one.fixef) if one.reml else 0)

@@ -16,8 +16,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from models import SHAPES, VARIANTS, Dense, Variant, core_point, design_of, formulas
-from models import random_theta, through
+from models import SHAPES, VARIANTS, Variant, core_point, design_of, formulas, random_theta, through
+from oracle import Dense
 from ranef.covariance.chart import Chart, Factors, identity, pivoted
 from ranef.errors import RanefError
 from ranef.estimation import make_problem
@@ -31,9 +31,7 @@ every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=str)
 every_shape = pytest.mark.parametrize("shape", SHAPES)
 
 
-def differences(
-    objective: Objective, T: Factors, chart: Chart, step: float = 1e-4
-) -> FloatArray:
+def differences(objective: Objective, T: Factors, chart: Chart, step: float = 1e-4) -> FloatArray:
     """Return the gradient at T by central differences, extrapolated to an error of step^4."""
     x = chart.read(T)
 
@@ -43,9 +41,7 @@ def differences(
         )
         return (up - down) / (2 * size)
 
-    return np.array(
-        [(4 * slope(e, step) - slope(e, 2 * step)) / 3 for e in np.eye(chart.size)]
-    )
+    return np.array([(4 * slope(e, step) - slope(e, 2 * step)) / 3 for e in np.eye(chart.size)])
 
 
 def hessian_by_differences(
@@ -81,8 +77,13 @@ def test_value(shape: str, variant: Variant, reml: bool, weighted: bool) -> None
 
 
 @settings(max_examples=60)
-@given(formula=formulas(), seed=seeds, reml=st.booleans(), weighted=st.booleans(),
-       variant=st.sampled_from(VARIANTS))
+@given(
+    formula=formulas(),
+    seed=seeds,
+    reml=st.booleans(),
+    weighted=st.booleans(),
+    variant=st.sampled_from(VARIANTS),
+)
 @example("y ~ 0 + (x || c)", 5, True, False, VARIANTS[1])
 def test_value_of_any_model(
     formula: str, seed: int, reml: bool, weighted: bool, variant: Variant
@@ -111,9 +112,7 @@ def test_gradient_against_differences(shape: str, variant: Variant) -> None:
         here = problem.objective.evaluate(T, chart)
         assert here is not None
         slope = differences(problem.objective, T, chart)
-        np.testing.assert_allclose(
-            here.gradient, slope, rtol=1e-6, atol=1e-6 * np.abs(slope).max()
-        )
+        np.testing.assert_allclose(here.gradient, slope, rtol=1e-6, atol=1e-6 * np.abs(slope).max())
 
 
 @settings(max_examples=40)
@@ -194,6 +193,21 @@ def test_too_large_for_the_exact_hessian() -> None:
         T, chart = pivoted(T, problem.objective.blocks)
         here = problem.objective.evaluate(T, chart)
         assert here is not None and here.exact() is None
+
+
+@every_shape
+def test_coordinates_round_trip(shape: str) -> None:
+    """Public parameters survive the core's coordinates; column signs become positive."""
+    design = design_of(SHAPES[shape], 1, True)
+    problem = make_problem(design, reml=True)
+    dense = Dense.of(design, reml=True)
+    for seed, singular in [(1, False), (2, True)]:
+        theta = random_theta(design, seed, singular=singular)
+        again = problem.to_public(problem.to_core(theta))
+        assert len(problem.theta_names()) == len(theta) == len(set(problem.theta_names()))
+        for T, back in zip(dense.factors(theta), dense.factors(again), strict=True):
+            np.testing.assert_allclose(back @ back.T, T @ T.T, atol=1e-12)
+            assert (back.diagonal() >= 0).all()
 
 
 @every_variant

@@ -86,7 +86,7 @@ def test_fixed_effects(name: str) -> None:
 
 @every_case
 def test_variances(name: str) -> None:
-    """sigma to 1e-5; theta and VarCorr to 1e-4 where the model determines them."""
+    """The residual SD to 1e-5; theta and VarCorr to 1e-4 where the model determines them."""
     model, case = fit(name), CASES[name]
     results = case.results
     assert model.sigma == pytest.approx(results["sigma"], rel=1e-5)

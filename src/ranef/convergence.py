@@ -7,10 +7,14 @@ from enum import StrEnum
 
 import numpy as np
 
+from ranef.covariance.chart import SINGULAR_BELOW, Direction
 from ranef.estimation import Problem
 from ranef.optimize.certificate import Certificate, Verdict
 from ranef.optimize.result import Optimum
 from ranef.typing import FloatArray, OptimizerName
+
+# An effect with a share below this in a combination without variance is left out of the sentence.
+NEGLIGIBLE = 1e-3
 
 
 class Status(StrEnum):
@@ -18,6 +22,7 @@ class Status(StrEnum):
 
     CONVERGED = "converged"
     SINGULAR = "converged, singular"
+    AMBIGUOUS = "converged, ambiguous"
     NOT_CONVERGED = "not converged"
 
 
@@ -40,7 +45,7 @@ class NullDirection:
     group : str
         Grouping factor.
     names : tuple of str
-        Random effects of the term.
+        Random effects that take part.
     weights : tuple of float
         The combination: sum of weights times effects, largest weight 1.
     """
@@ -51,32 +56,30 @@ class NullDirection:
 
     def __str__(self) -> str:
         """Return the finding as a sentence."""
-        parts = [
-            (name, weight)
-            for name, weight in zip(self.names, self.weights, strict=True)
-            if abs(weight) > 1e-6
-        ]
-        if len(parts) == 1:
-            return f"the variance of {parts[0][0]} by {self.group} is zero"
-        if len(parts) == 2:
-            sign = "-1" if parts[0][1] * parts[1][1] > 0 else "1"
-            return f"the correlation of {parts[0][0]} and {parts[1][0]} by {self.group} is {sign}"
+        if len(self.names) == 1:
+            return f"the variance of {self.names[0]} by {self.group} is zero"
+        if len(self.names) == 2:
+            sign = "-1" if self.weights[0] * self.weights[1] > 0 else "1"
+            return (
+                f"the correlation of {self.names[0]} and {self.names[1]} by {self.group} is {sign}"
+            )
         text = ""
-        for name, weight in parts:
+        for name, weight in zip(self.names, self.weights, strict=True):
             sign = (" - " if text else "-") if weight < 0 else (" + " if text else "")
             size = "" if abs(abs(weight) - 1) < 5e-4 else f"{abs(weight):.4g} "
             text += f"{sign}{size}{name}"
         return f"the combination {text} has no variance by {self.group}"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Convergence:
     """The verdict on a fit, certified by exact derivatives.
 
     Attributes
     ----------
     status : Status
-        ``"converged"``, ``"converged, singular"`` or ``"not converged"``.
+        ``"converged"``, ``"converged, singular"``, ``"converged, ambiguous"`` or
+        ``"not converged"``.
     message : str
         What happened; for a failure also what to do.
     grad_norm : float
@@ -103,25 +106,39 @@ class Convergence:
 
     @property
     def converged(self) -> bool:
-        """True for an ordinary and for a singular optimum."""
+        """True if the criterion is at its minimum, singular and ambiguous ones included."""
         return self.status is not Status.NOT_CONVERGED
+
+    def __repr__(self) -> str:
+        """Return the message; the numbers are attributes."""
+        return f"<Convergence: {self.message}>"
+
+    def __str__(self) -> str:
+        """Return the message."""
+        return self.message
 
 
 def describe(
     problem: Problem, optimum: Optimum, certificate: Certificate, optimizer: OptimizerName
 ) -> Convergence:
     """Put a certificate into words, in the user's coordinates."""
-    null = tuple(
-        _direction(problem, factor, block, vector) for factor, block, vector in certificate.null
-    )
+    null = _null_directions(problem, certificate.null)
     verdict = certificate.verdict
-    steps = f"after {optimum.n_evaluations} evaluations"
+    count = optimum.n_evaluations
+    steps = f"after {count} evaluation{'' if count == 1 else 's'}"
     if verdict is Verdict.CONVERGED:
         status, message = Status.CONVERGED, f"converged {steps}"
     elif verdict is Verdict.SINGULAR:
         found = "; ".join(str(direction) for direction in null)
         status = Status.SINGULAR
         message = f"converged {steps}; the fit is singular: {found}"
+    elif verdict is Verdict.AMBIGUOUS:
+        status = Status.AMBIGUOUS
+        message = (
+            f"converged {steps}, but the data do not determine the covariance parameters: other "
+            "values fit equally well. Is a grouping factor also a fixed effect, or a random "
+            "effect in two terms?"
+        )
     else:
         status = Status.NOT_CONVERGED
         reason = verdict.value.removeprefix("not converged: ")
@@ -141,16 +158,50 @@ def describe(
     )
 
 
-def _direction(
-    problem: Problem, factor: int, block: tuple[int, int], vector: FloatArray
+def _null_directions(
+    problem: Problem, directions: tuple[Direction, ...]
+) -> tuple[NullDirection, ...]:
+    """Return null directions of the core in the user's coordinates, variances of zero first."""
+    out: list[NullDirection] = []
+    blocks = dict.fromkeys((factor, block) for factor, block, _ in directions)
+    for factor, (start, stop) in blocks:
+        group = problem.groups[factor]
+        slot = next(s for s in problem.slots if s.factor == factor and s.start <= start < s.stop)
+        names = slot.term.names[start - slot.start : stop - slot.start]
+        W = group.whitening[start:stop, start:stop]
+        null = np.column_stack([n for f, b, n in directions if (f, b) == (factor, (start, stop))])
+        single = []
+        for a, name in enumerate(names):
+            image = W[a] / np.sqrt(W[a] @ W[a])  # the direction that this effect alone reads
+            outside = image - null @ (null.T @ image)
+            if np.sqrt(outside @ outside) < SINGULAR_BELOW:
+                out.append(NullDirection(group.name, (name,), (1.0,)))
+                single.append(image)
+        for vector in _remaining(null, single).T:
+            out.append(_combination(group.name, names, W, vector))
+    return tuple(out)
+
+
+def _remaining(null: FloatArray, single: list[FloatArray]) -> FloatArray:
+    """Return an orthonormal basis of the null space after taking out single effects."""
+    if not single:
+        return null
+    taken, _ = np.linalg.qr(np.column_stack(single))
+    left, sizes, _ = np.linalg.svd(null - taken @ (taken.T @ null), full_matrices=False)
+    return np.asarray(left[:, sizes > 0.5])
+
+
+def _combination(
+    group: str, names: tuple[str, ...], W: FloatArray, vector: FloatArray
 ) -> NullDirection:
-    """Return a null direction of the core in the user's coordinates: W^-T n."""
-    start, stop = block
-    group = problem.groups[factor]
-    raw = np.linalg.solve(group.whitening[start:stop, start:stop].T, vector)
-    raw = raw / raw[np.argmax(np.abs(raw))]
-    slot = next(
-        slot for slot in problem.slots if slot.factor == factor and slot.start <= start < slot.stop
+    """Return W^-T n, without effects whose share is negligible in units of their columns."""
+    inverse = np.linalg.inv(W)
+    raw = inverse.T @ vector
+    share = np.abs(raw) / np.sqrt((inverse * inverse).sum(axis=0))
+    keep = share > NEGLIGIBLE * share.max()
+    raw = raw / raw[np.argmax(np.abs(raw) * keep)]
+    return NullDirection(
+        group,
+        tuple(name for name, kept in zip(names, keep, strict=True) if kept),
+        tuple(float(weight) for weight in raw[keep]),
     )
-    names = slot.term.names[start - slot.start : stop - slot.start]
-    return NullDirection(group.name, names, tuple(float(weight) for weight in raw))

@@ -29,7 +29,7 @@ Frames: TypeAlias = Mapping[str, pd.DataFrame]
 Arrays: TypeAlias = Mapping[str, FloatArray]
 
 
-class _FrozenFrames(Mapping[str, pd.DataFrame]):
+class FrozenFrames(Mapping[str, pd.DataFrame]):
     """Mapping from grouping factor to a data frame, of which it hands out copies."""
 
     __slots__ = ("_frames",)
@@ -115,12 +115,12 @@ class RandomEffects(Renderable, Mapping[str, pd.DataFrame]):
     deviations: Frames | Callable[[], Frames] | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "modes", _FrozenFrames(self.modes))
+        object.__setattr__(self, "modes", FrozenFrames(self.modes))
         if isinstance(self.covariances, Mapping):
             own = {group: np.array(array) for group, array in self.covariances.items()}
             object.__setattr__(self, "covariances", _FrozenArrays(own))
         if isinstance(self.deviations, Mapping):
-            object.__setattr__(self, "deviations", _FrozenFrames(self.deviations))
+            object.__setattr__(self, "deviations", FrozenFrames(self.deviations))
 
     def __getitem__(self, group: str) -> pd.DataFrame:
         return self.modes[group]
@@ -146,8 +146,8 @@ class RandomEffects(Renderable, Mapping[str, pd.DataFrame]):
         """Conditional standard deviations (levels, k) per grouping factor."""
         given = self.deviations
         if given is None:
-            return _FrozenFrames({group: self._sd_from_cov(group) for group in self})
-        return given if isinstance(given, Mapping) else _FrozenFrames(given())
+            return FrozenFrames({group: self._sd_from_cov(group) for group in self})
+        return given if isinstance(given, Mapping) else FrozenFrames(given())
 
     def to_frame(self) -> pd.DataFrame:
         """Return all modes, one per row, as R's ``as.data.frame(ranef(m))``.

@@ -73,7 +73,7 @@ class OptionError(RanefError, ValueError):
     def from_choice(cls, name: str, value: object, allowed: Iterable[str]) -> OptionError:
         """Build the error for argument ``name`` that must be one of ``allowed``."""
         choices = list(allowed)
-        close = difflib.get_close_matches(str(value), choices, n=1)
+        close = difflib.get_close_matches(str(value).lower(), choices, n=1)
         hint = f" Did you mean {close[0]!r}?" if close else ""
         return cls(f"{name} must be one of {', '.join(map(repr, choices))}; got {value!r}.{hint}")
 
@@ -93,6 +93,10 @@ class MissingDependencyError(RanefError, ImportError):
 
 class RanefWarning(UserWarning):
     """Base class of every warning that ranef issues."""
+
+
+class IdentifiabilityWarning(RanefWarning):
+    """The data do not determine the covariance parameters: other values fit equally well."""
 
 
 class ConvergenceWarning(RanefWarning):

@@ -11,12 +11,13 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
-from ranef.effects import RandomEffects
+from ranef.effects import FrozenFrames, RandomEffects
 from ranef.estimation import Problem
 from ranef.linalg.adjoint import conditional_blocks
+from ranef.names import make_unique
 from ranef.objective import State
 from ranef.typing import FloatArray
-from ranef.variance import VarCorr, VarianceComponent, make_unique
+from ranef.variance import VarCorr, VarianceComponent
 
 
 def group_sizes(problem: Problem) -> dict[str, int]:
@@ -79,7 +80,7 @@ def _labels(problem: Problem, factor: int) -> tuple[str, tuple[str, ...]]:
     return slots[0].term.grouping.name, names
 
 
-def level_coefficients(fixed: pd.Series[float], modes: RandomEffects) -> dict[str, pd.DataFrame]:
+def level_coefficients(fixed: pd.Series[float], modes: RandomEffects) -> FrozenFrames:
     """Return fixed effects plus conditional modes for every level of every factor."""
     out = {}
     for group, effects in modes.items():
@@ -91,7 +92,7 @@ def level_coefficients(fixed: pd.Series[float], modes: RandomEffects) -> dict[st
         for name in effects.columns:
             table[name] += effects[name]
         out[group] = table
-    return out
+    return FrozenFrames(out)
 
 
 def fitted_values(problem: Problem, state: State, offset: FloatArray | None) -> FloatArray:

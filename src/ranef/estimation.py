@@ -11,6 +11,7 @@ import os
 from dataclasses import dataclass
 
 import numpy as np
+import pandas as pd
 
 from ranef.covariance.chart import Factors, lower_factor
 from ranef.design.types import Design, RandomTerm
@@ -18,6 +19,7 @@ from ranef.errors import FitError, OptionError
 from ranef.linalg.conditioning import FixedBasis, fixed_basis, whitening
 from ranef.linalg.crossproducts import GroupedColumns, cross_products
 from ranef.linalg.plan import make_plan
+from ranef.names import make_unique
 from ranef.objective import Objective, State
 from ranef.typing import FloatArray
 
@@ -78,7 +80,7 @@ class Problem:
             row, col = (slot.term.names[i - slot.start] for i in (a, b))
             group = slot.term.grouping.name
             names.append(f"{group}.{row}" if a == b else f"{group}.{row}.{col}")
-        return names
+        return list(make_unique(names))
 
     def read_theta(self, argument: str, values: object) -> Factors:
         """Return the core's factors for parameters that a user gave.
@@ -89,6 +91,8 @@ class Problem:
             If they are not as many finite numbers as the model has parameters; names ``argument``.
         """
         names = self.theta_names()
+        if isinstance(values, pd.Series) and set(values.index) == set(names):
+            values = values.reindex(names)  # named values are taken by name, in any order
         try:
             theta: FloatArray = np.asarray(values, dtype=float)
         except (TypeError, ValueError):

@@ -11,7 +11,13 @@ import numpy as np
 from ranef.convergence import Status, describe
 from ranef.covariance.chart import identity
 from ranef.design import build_design
-from ranef.errors import ConvergenceWarning, OptionError, RankDeficiencyWarning
+from ranef.errors import (
+    ConvergenceWarning,
+    FormulaError,
+    IdentifiabilityWarning,
+    OptionError,
+    RankDeficiencyWarning,
+)
 from ranef.estimation import make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
@@ -99,6 +105,11 @@ def fit(
         control = Control()
     elif not isinstance(control, Control):
         raise OptionError(f"control must be a ranef.Control; got {control!r}.")
+    if isinstance(data, str) and not isinstance(formula, str):
+        raise FormulaError(
+            "the formula comes first and the data second: ranef.fit(formula, data); "
+            f"got {type(formula).__name__} and {data!r}."
+        )
     design = build_design(
         formula,
         data,
@@ -138,5 +149,7 @@ def _warn(model: LinearMixedModel) -> None:
             RankDeficiencyWarning,
             stacklevel=3,
         )
+    if model.convergence.status is Status.AMBIGUOUS:
+        warnings.warn(model.convergence.message, IdentifiabilityWarning, stacklevel=3)
     if model.convergence.status is Status.NOT_CONVERGED:
         warnings.warn(model.convergence.message, ConvergenceWarning, stacklevel=3)

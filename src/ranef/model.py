@@ -15,7 +15,7 @@ from scipy import sparse
 
 from ranef.convergence import Convergence
 from ranef.design.types import Design
-from ranef.effects import RandomEffects
+from ranef.effects import FrozenFrames, RandomEffects
 from ranef.estimates import (
     fitted_values,
     group_sizes,
@@ -202,8 +202,8 @@ class LinearMixedModel:
         """Conditional modes of the random effects, with conditional SDs and covariances."""
         return random_effects(self.problem, self.state)
 
-    @property
-    def coef(self) -> dict[str, pd.DataFrame]:
+    @cached_property
+    def coef(self) -> FrozenFrames:
         """Coefficients of every level: fixed effects plus conditional modes."""
         return level_coefficients(self.fixef, self.ranef)
 

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.errors import UnknownVariableError
+from ranef.names import make_unique
 from ranef.tables.document import Document, Table
 from ranef.tables.renderable import Renderable
 from ranef.tables.text import render_text
@@ -237,37 +238,6 @@ class VarCorr(Renderable):
         if key in self._blocks:
             return self._blocks[key]
         raise unknown_group(key, self.groups)
-
-
-def make_unique(names: Iterable[str]) -> tuple[str, ...]:
-    """Make repeated names differ as R does: the first stays, others get ``.1``, ``.2``.
-
-    Parameters
-    ----------
-    names : iterable of str
-
-    Returns
-    -------
-    tuple of str
-
-    Examples
-    --------
-    >>> make_unique(["Intercept", "Days", "Intercept"])
-    ('Intercept', 'Days', 'Intercept.1')
-    """
-    wanted = list(names)
-    taken = set(wanted)
-    seen: set[str] = set()
-    counts: dict[str, int] = {}
-    result: list[str] = []
-    for name in wanted:
-        unique = name
-        while unique in seen or (unique != name and unique in taken):
-            counts[name] = counts.get(name, 0) + 1
-            unique = f"{name}.{counts[name]}"
-        seen.add(unique)
-        result.append(unique)
-    return tuple(result)
 
 
 def correlations(cov: FloatArray) -> FloatArray:

@@ -22,7 +22,7 @@ MATRICES = {
     "plain": X_PLAIN,
     "one column": X_PLAIN[:, :1],
     "any units": X_PLAIN * [1.0, 1e6, 1e-6, 1e9],
-    "far from the origin": X_PLAIN + [0.0, 1e4, 1e4, -1e4],
+    "far from the origin": X_PLAIN + np.array([0.0, 1e4, 1e4, -1e4]),
     "aliased": np.column_stack([X_PLAIN, X_PLAIN[:, 1] - X_PLAIN[:, 2], RNG.standard_normal(N)]),
     "zero column": np.column_stack([np.zeros(N), X_PLAIN]),
     "nothing": np.zeros((N, 0)),

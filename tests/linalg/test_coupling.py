@@ -7,7 +7,8 @@ from unittest.mock import patch
 import numpy as np
 import pytest
 
-from models import SHAPES, VARIANTS, Dense, Variant, design_of, through
+from models import SHAPES, VARIANTS, Variant, design_of, through
+from oracle import Dense
 from ranef.design import build_design
 from ranef.estimation import make_problem
 from ranef.linalg import coupling

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import sparse
 
-from models import SHAPES, Dense, design_of
+from models import SHAPES, design_of
+from oracle import Dense
 from ranef.estimation import Problem, make_problem
 from ranef.linalg import crossproducts
 from ranef.linalg.conditioning import fixed_basis
@@ -96,6 +97,9 @@ def test_observed_pairs_beyond_int32() -> None:
     second = np.array([99_999, 7, 99_998, 99_999], dtype=np.int32)
     rows, cols, position = observed_pairs(first, 100_000, second, 100_000)
     assert list(zip(rows, cols, strict=True)) == [
-        (0, 7), (5, 99_999), (99_999, 99_998), (99_999, 99_999)
+        (0, 7),
+        (5, 99_999),
+        (99_999, 99_998),
+        (99_999, 99_999),
     ]
     assert position.tolist() == [3, 0, 2, 1]

@@ -29,7 +29,9 @@ def test_projected_products(shape: str, variant: Variant) -> None:
     assert f is not None
     rng = np.random.default_rng(1)
     factor = [int(g) for g in rng.permutation(np.repeat(np.arange(len(T)), 2))]
-    c = [rng.standard_normal((dense.model.Z[g].shape[2], dense.model.Z[g].shape[1])) for g in factor]
+    c = [
+        rng.standard_normal((dense.model.Z[g].shape[2], dense.model.Z[g].shape[1])) for g in factor
+    ]
     a = np.array(
         [np.einsum("njk,kj->n", dense.model.Z[g], d) for g, d in zip(factor, c, strict=True)]
     )
@@ -77,9 +79,7 @@ def test_traces(shape: str, reml: bool) -> None:
     for point, chart in [(T, lower_chart(blocks)), pivoted(T, blocks)]:
         f = factorize(problem.objective.plan, point)
         assert f is not None
-        found = trace_products(
-            point, whole_moments(f, reml), chart.factor, chart.row, chart.col
-        )
+        found = trace_products(point, whole_moments(f, reml), chart.factor, chart.row, chart.col)
         there = dense.model.at(point)
         exact = there.hessian(chart, average=False)
         average = there.hessian(chart, average=True)

@@ -7,7 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from models import SHAPES, VARIANTS, Dense, Variant, design_of, through
+from models import SHAPES, VARIANTS, Variant, design_of, through
+from oracle import Dense
 from ranef.errors import FitError
 from ranef.estimation import make_problem
 from ranef.linalg.plan import Plan, make_plan

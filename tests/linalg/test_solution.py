@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from models import SHAPES, VARIANTS, Point, Variant, core_point, through
+from models import SHAPES, VARIANTS, Variant, core_point, through
+from oracle import Point
 from ranef.covariance.chart import Factors
 from ranef.estimation import Problem
 from ranef.linalg.adjoint import conditional_blocks, trace_gradient
@@ -55,9 +56,7 @@ def test_estimates(shape: str, variant: Variant, singular: bool) -> None:
         rtol=1e-8,
         atol=1e-11,
     )
-    for b, t, factor, wanted in zip(
-        state.solution.b, state.solution.t, T, dense.t, strict=True
-    ):
+    for b, t, factor, wanted in zip(state.solution.b, state.solution.t, T, dense.t, strict=True):
         np.testing.assert_allclose(t, wanted, atol=1e-9)  # t = Z'e, e = y - X beta - Z b = Py
         u = factor.T @ t  # the identity u = T't: modes on the scale where they are standard
         np.testing.assert_allclose(b, factor @ u, atol=1e-9)

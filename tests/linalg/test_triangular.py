@@ -17,6 +17,8 @@ from ranef.linalg.triangular import (
 )
 from ranef.typing import FloatArray
 
+FAR = np.array([0, 1e4, 1e4, 1e4])
+
 
 def columns(n: int = 200, p: int = 4, seed: int = 0) -> FloatArray:
     """Return a random matrix with a column of ones."""
@@ -96,8 +98,8 @@ def test_row_blocks_cover_every_row_once() -> None:
         (lambda M: np.column_stack([np.zeros(len(M)), M]), [1, 2, 3, 4]),
         (lambda M: np.column_stack([M, np.zeros(len(M)), M[:, 1] ** 2]), [0, 1, 2, 3, 5]),
         (lambda M: np.column_stack([M, M[:, 1] + 1e4]), [0, 1, 2, 3]),
-        (lambda M: M + [0, 1e4, 1e4, 1e4], [0, 1, 2, 3]),
-        (lambda M: (M + [0, 1e4, 1e4, 1e4]) * [1, 1e9, 1e-9, 1], [0, 1, 2, 3]),
+        (lambda M: M + FAR, [0, 1, 2, 3]),
+        (lambda M: (M + FAR) * [1, 1e9, 1e-9, 1], [0, 1, 2, 3]),
         (lambda M: np.column_stack([M, M[:, 1] * (1 + 1e-12)]), [0, 1, 2, 3]),
         (lambda M: np.column_stack([M, M[:, 1] + 1e-5 * M[:, 2] ** 2]), [0, 1, 2, 3, 4]),
         (lambda M: M[:, :0], []),

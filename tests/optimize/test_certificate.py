@@ -1,4 +1,4 @@
-"""The verdict on a point: true at minima, false everywhere else, and a way on where there is one."""
+"""The verdict on a point: true at minima, false elsewhere, and a way on where there is one."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_false_direction_within_a_block() -> None:
 
 
 def test_saddles() -> None:
-    """A direction with little variance, not counted as zero, along which the surface curves down."""
+    """Little variance in a direction, too much for a zero, and the surface curves down along it."""
     known = surface([5.0, 3.0], seed=4)
     values, vectors = np.linalg.eigh(known.S[0])
     T = vectors[:, ::-1] * [np.sqrt(values[1] - 1), 1.1e-4]

@@ -39,7 +39,7 @@ def test_frozen() -> None:
 
 def test_fit_takes_nothing_else() -> None:
     """A dictionary is not a control."""
-    with pytest.raises(OptionError, match="control must be a ranef.Control"):
+    with pytest.raises(OptionError, match=r"control must be a ranef\.Control"):
         ranef.fit(
             "Yield ~ 1 + (1 | Batch)",
             ranef.datasets.load("dyestuff"),

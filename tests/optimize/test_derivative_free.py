@@ -65,8 +65,9 @@ def test_bobyqa_keeps_diagonals_positive() -> None:
             seen.append(min(float(t.diagonal().min()) for t in T))
             return super().value(T)
 
-    bobyqa(Watched(LANDSCAPES["one of four"].S), identity(LANDSCAPES["one of four"].blocks),
-           Control())
+    bobyqa(
+        Watched(LANDSCAPES["one of four"].S), identity(LANDSCAPES["one of four"].blocks), Control()
+    )
     assert min(seen) >= 0.0
 
 

@@ -21,7 +21,12 @@ from ranef.typing import FloatArray, IntArray
 
 Blocks = tuple[tuple[int, int], ...]
 Factors = tuple[FloatArray, ...]
+# A direction of one block: factor, (start, stop), vector (stop - start,).
+Direction = tuple[int, tuple[int, int], FloatArray]
 
+# A relative standard deviation below this (whitened coordinates) counts as zero; lme4 uses the
+# same number on its own scale.
+SINGULAR_BELOW = 1e-4
 # Diagonal entries are kept this far from zero while optimising (whitened coordinates, where a
 # natural size is 1): the criterion changes by less than rounding, and derivatives stay defined.
 SMALLEST_DIAGONAL = 1e-9
@@ -129,3 +134,36 @@ def _pivoted_block(t: FloatArray) -> tuple[FloatArray, IntArray]:
         L[order[b:], b] = upper[b, b:] if diagonal >= 0 else -upper[b, b:]
         L[order[b], b] = max(abs(diagonal), SMALLEST_DIAGONAL)
     return L, order
+
+
+def null_directions(T: Factors, blocks: tuple[Blocks, ...]) -> tuple[Direction, ...]:
+    """Return the directions of every block in which the effects have no variance."""
+    out = []
+    for f, (t, parts) in enumerate(zip(T, blocks, strict=True)):
+        for start, stop in parts:
+            left, values, _ = np.linalg.svd(t[start:stop, start:stop])
+            out += [
+                (f, (start, stop), left[:, i].copy())
+                for i in range(stop - start)
+                if values[i] < SINGULAR_BELOW
+            ]
+    return tuple(out)
+
+
+def widen(T: Factors, direction: Direction, size: float) -> Factors:
+    """Return factors with the standard deviation ``size`` added in one direction."""
+    f, (start, stop), n = direction
+    out = tuple(t.copy() for t in T)
+    wider = np.hstack([out[f][start:stop, start:stop], size * n[:, None]])
+    out[f][start:stop, start:stop] = lower_factor(wider)
+    return out
+
+
+def varying(T: Factors, chart: Chart) -> Chart:
+    """Return the parameters in columns of T that are not (nearly) zero."""
+    sizes = [np.sqrt((t * t).sum(axis=0)) for t in T]
+    keep = np.array(
+        [sizes[f][b] >= SINGULAR_BELOW for f, b in zip(chart.factor, chart.col, strict=True)],
+        dtype=bool,
+    )
+    return Chart(chart.factor[keep], chart.row[keep], chart.col[keep])

@@ -94,7 +94,7 @@ class RandomTerm(ReadOnly):
     spec: Any
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, repr=False)
 class Design(ReadOnly):
     """The model in arrays. n rows, p columns, random terms in the order of the formula.
 
@@ -135,3 +135,8 @@ class Design(ReadOnly):
     n_total: int
     dropped: Mapping[str, int]
     spec: Any
+
+    def __repr__(self) -> str:
+        n, p = self.X.shape
+        terms = ", ".join(term.label for term in self.terms)
+        return f"<Design: {n} rows, {p} fixed-effects columns, random terms {terms}>"

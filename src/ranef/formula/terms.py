@@ -117,7 +117,7 @@ class GroupTerm:
         return f"({self.effects} {bar} {group})"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ModelFormula:
     """A formula, read and expanded.
 
@@ -141,6 +141,9 @@ class ModelFormula:
     random: tuple[GroupTerm, ...]
     offsets: tuple[Expression, ...]
     text: str = field(compare=False)
+
+    def __repr__(self) -> str:
+        return f"<ModelFormula: {self.text}>"
 
     @property
     def names(self) -> tuple[str, ...]:

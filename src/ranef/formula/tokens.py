@@ -60,7 +60,7 @@ def read_tokens(formula: str) -> tuple[list[Token], dict[str, Expression]]:
             tokens.extend(_split_operators(formula, start, end))
         elif token.kind in (KIND.NAME, KIND.PYTHON):
             expression = parse_expression(formula, start, end)
-            expressions[expression.text] = expression
+            expressions.setdefault(expression.text, expression)
             tokens.append(_token(expression.text, KIND.NAME, start, end))
         elif token.kind is KIND.VALUE:
             tokens.append(_read_value(formula, start, end))

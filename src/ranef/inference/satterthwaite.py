@@ -27,11 +27,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.covariance.chart import Chart, Factors, pivoted
+from ranef.covariance.chart import Chart, Factors, pivoted, varying
 from ranef.estimation import Problem
 from ranef.linalg.solution import fixed_scores
 from ranef.objective import State
-from ranef.optimize.certificate import SINGULAR_BELOW
 from ranef.typing import FloatArray
 
 # Relative size below which an eigenvalue of the Hessian counts as zero: that direction is flat,
@@ -91,25 +90,17 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
     q, p = plan.q_dense, plan.products.p
     L = np.tril(here.factorization.L[q : q + p, q : q + p])
     half = np.linalg.inv(L) if p else np.zeros((0, 0))
-    free = _free(T, chart)
+    free = varying(T, chart)
     return VarianceUncertainty(
         T,
         free,
-        _inverse(objective.hessian(T, free), objective.score(here, free), here.sigma2, objective.nu),
+        _inverse(
+            objective.hessian(T, free), objective.score(here, free), here.sigma2, objective.nu
+        ),
         half.T @ half,
         fixed_scores(here.factorization),
         here.sigma2,
     )
-
-
-def _free(T: Factors, chart: Chart) -> Chart:
-    """Return the parameters in columns of T that are not (nearly) zero."""
-    sizes = [np.sqrt((t * t).sum(axis=0)) for t in T]
-    keep = np.array(
-        [sizes[f][b] >= SINGULAR_BELOW for f, b in zip(chart.factor, chart.col, strict=True)],
-        dtype=bool,
-    )
-    return Chart(chart.factor[keep], chart.row[keep], chart.col[keep])
 
 
 def _inverse(profiled: FloatArray, slope: FloatArray, sigma2: float, nu: int) -> FloatArray:

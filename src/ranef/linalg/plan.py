@@ -204,9 +204,10 @@ def _check_memory(
             for g in dense
         )
         raise FitError(
-            f"the crossed factors {factors} need a dense block of {size} x {size} numbers, about "
-            f"{needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB are available. Use fewer levels "
-            "or random-effects columns in these factors, or a machine with more memory."
+            f"the grouping factors are crossed, and {factors} would fill a dense block of "
+            f"{size} x {size} numbers, about {needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB "
+            "are available. Use fewer levels or random-effects columns there, or a machine with "
+            "more memory."
         )
 
 

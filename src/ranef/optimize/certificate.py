@@ -1,14 +1,16 @@
 """A verdict on the point where an optimizer stopped, from exact derivatives.
 
-Three facts decide:
+Four facts decide:
 
 * the Newton decrement g'H^-1 g: what one more step would gain, in deviance units;
 * the smallest eigenvalue of the exact Hessian (where affordable; else of the average information):
   a saddle point has a negative one;
+* where the criterion hardly curves at all, whether a search from a point aside comes to an end
+  that is equally good but elsewhere: then the data do not determine the parameters;
 * for every direction n without variance, the sign of n'F n: at a minimum on the boundary an
   increase of that variance must not lower the criterion (Karush-Kuhn-Tucker).
 
-A point that fails the last two is not an end: `escape` moves off it and the search goes on.
+A saddle, and a point that fails the last, is no end: a lower point is returned to go on from.
 """
 
 from __future__ import annotations
@@ -18,19 +20,29 @@ from enum import Enum
 
 import numpy as np
 
-from ranef.covariance.chart import Factors, pivoted
+from ranef.covariance.chart import (
+    Chart,
+    Direction,
+    Factors,
+    null_directions,
+    pivoted,
+    varying,
+    widen,
+)
 from ranef.objective import Evaluation
-from ranef.optimize.newton import Curvature
+from ranef.optimize.control import Control
+from ranef.optimize.newton import Curvature, newton
 from ranef.optimize.result import Optimum, Surface
-from ranef.typing import FloatArray
 
 # A verdict "converged" promises that the criterion is this close to its minimum.
 LARGEST_DECREMENT = 1e-5
-# A relative standard deviation below this (whitened coordinates) counts as zero; lme4 uses the
-# same number on its own scale.
-SINGULAR_BELOW = 1e-4
 # Derivatives by a vanishing variance may be this negative: what they could gain is their square.
 KKT_TOLERANCE = 1e-4
+# Curvature per relative change of the parameters (deviance units) below which uniqueness is tried.
+HARDLY_CURVED = 1e-3
+# How far aside the trial starts, how far apart two ends count as different, and how equal their
+# criteria must be.
+ASIDE, APART, EQUAL = 0.3, 0.02, 1e-6
 # Relative size of a negative eigenvalue that rounding can explain.
 CURVATURE_TOLERANCE = 1e-7
 
@@ -40,6 +52,7 @@ class Verdict(Enum):
 
     CONVERGED = "converged"
     SINGULAR = "converged, singular"
+    AMBIGUOUS = "converged, but other values of the parameters fit equally well"
     EXHAUSTED = "not converged: the limit on evaluations was reached"
     STOPPED_SHORT = "not converged: the optimizer stopped short of the minimum"
     SADDLE = "not converged: the optimizer stopped where the criterion still curves down"
@@ -59,8 +72,8 @@ class Certificate:
         core's coordinates).
     exact : bool
         The eigenvalue is of the exact Hessian.
-    null : tuple of (factor, (start, stop), float64 array)
-        Directions without variance: factor, block, vector of the block's coordinates.
+    null : tuple of Direction
+        Directions without variance.
     """
 
     verdict: Verdict
@@ -68,23 +81,7 @@ class Certificate:
     decrement: float
     curvature: float
     exact: bool
-    null: tuple[tuple[int, tuple[int, int], FloatArray], ...]
-
-
-def null_directions(
-    T: Factors, blocks: tuple[tuple[tuple[int, int], ...], ...]
-) -> tuple[tuple[int, tuple[int, int], FloatArray], ...]:
-    """Return the directions of every block in which the effects have no variance."""
-    out = []
-    for f, (t, parts) in enumerate(zip(T, blocks, strict=True)):
-        for start, stop in parts:
-            left, values, _ = np.linalg.svd(t[start:stop, start:stop])
-            out += [
-                (f, (start, stop), left[:, i].copy())
-                for i in range(stop - start)
-                if values[i] < SINGULAR_BELOW
-            ]
-    return tuple(out)
+    null: tuple[Direction, ...]
 
 
 def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | None]:
@@ -97,7 +94,6 @@ def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | 
     exact = here.exact()
     curvature = Curvature.of(here.average if exact is None else exact)
     smallest = float(curvature.values.min())
-    largest = float(np.abs(curvature.values).max(initial=0.0))
     gradient = here.gradient
     certificate = Certificate(
         Verdict.CONVERGED,
@@ -107,42 +103,99 @@ def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | 
         exact is not None,
         null,
     )
-    for f, (start, stop), n in null:
-        if float(n @ here.F[f][start:stop, start:stop] @ n) < -KKT_TOLERANCE:
-            better = _open(surface, optimum, f, (start, stop), n)
+    verdict, better = _mend(surface, optimum, certificate, here, curvature)
+    if verdict is None:
+        verdict = _judge(surface, optimum, certificate, curvature)
+    return replace(certificate, verdict=verdict), better
+
+
+def _mend(
+    surface: Surface,
+    optimum: Optimum,
+    certificate: Certificate,
+    here: Evaluation,
+    curvature: Curvature,
+) -> tuple[Verdict | None, Factors | None]:
+    """Return what is wrong with the point and a lower one, if it is no minimum at all."""
+    for direction in certificate.null:
+        if slope_along(here, direction) < -KKT_TOLERANCE:
+            better = _open(surface, optimum, direction)
             if better is not None:
-                return replace(certificate, verdict=Verdict.FALSE_ZERO), better
-    if certificate.decrement > LARGEST_DECREMENT:
-        verdict = Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT
-        return replace(certificate, verdict=verdict), None
-    if smallest < -CURVATURE_TOLERANCE * max(1.0, largest):
-        better = _descend(surface, optimum, T, here, curvature)
+                return Verdict.FALSE_ZERO, better
+    largest = float(np.abs(curvature.values).max())
+    if (
+        certificate.decrement <= LARGEST_DECREMENT
+        and certificate.curvature < -CURVATURE_TOLERANCE * max(1.0, largest)
+    ):
+        better = _descend(surface, optimum, here, curvature)
         if better is not None:
-            return replace(certificate, verdict=Verdict.SADDLE), better
-    if null:
-        return replace(certificate, verdict=Verdict.SINGULAR), None
-    return certificate, None
+            return Verdict.SADDLE, better
+    return None, None
 
 
-def _open(
-    surface: Surface, optimum: Optimum, f: int, block: tuple[int, int], n: FloatArray
-) -> Factors | None:
-    """Return a point with some variance in direction n that lowers the criterion."""
-    start, stop = block
+def _judge(
+    surface: Surface, optimum: Optimum, certificate: Certificate, curvature: Curvature
+) -> Verdict:
+    """Return the verdict on a point that cannot be mended."""
+    if certificate.decrement > LARGEST_DECREMENT:
+        return Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT
+    if not _is_unique(surface, optimum, curvature):
+        return Verdict.AMBIGUOUS
+    return Verdict.SINGULAR if certificate.null else Verdict.CONVERGED
+
+
+def slope_along(here: Evaluation, direction: Direction) -> float:
+    """Return the derivative of the criterion by the variance in a direction, n'F n."""
+    f, (start, stop), n = direction
+    return float(n @ here.F[f][start:stop, start:stop] @ n)
+
+
+def _open(surface: Surface, optimum: Optimum, direction: Direction) -> Factors | None:
+    """Return a point with some variance in the direction that lowers the criterion."""
     for size in (0.3, 0.1, 0.03, 0.01, 0.003):
-        T = tuple(t.copy() for t in optimum.T)
-        wider = np.hstack([T[f][start:stop, start:stop], size * n[:, None]])
-        T[f][start:stop, start:stop] = np.asarray(np.linalg.qr(wider.T, mode="r")).T
+        T = widen(optimum.T, direction, size)
         if surface.value(T) < optimum.value - 1e-9:
             return T
     return None
 
 
+def _is_unique(surface: Surface, optimum: Optimum, curvature: Curvature) -> bool:
+    """Tell whether the parameters that have variance are determined by the data.
+
+    Only where curvature is suspiciously small is anything computed.
+    """
+    T, chart = pivoted(optimum.T, surface.blocks)
+    free = varying(T, chart)
+    if free.size == 0:
+        return True
+    x = chart.read(T)
+    scale = np.maximum(1.0, np.abs(x))
+    hessian = (curvature.vectors * curvature.values) @ curvature.vectors.T
+    inside = np.isin(np.arange(chart.size), _positions(chart, free))
+    values, vectors = np.linalg.eigh((hessian * np.outer(scale, scale))[np.ix_(inside, inside)])
+    if values[0] > HARDLY_CURVED:
+        return True
+    step = np.zeros(chart.size)
+    step[inside] = ASIDE * scale[inside] * vectors[:, 0]
+    again = newton(surface, chart.write(T, x + step), Control())
+    moved = max(
+        float(np.abs(a @ a.T - b @ b.T).max() / (1.0 + np.abs(a @ a.T).max()))
+        for a, b in zip(optimum.T, again.T, strict=True)
+    )
+    return moved < APART or again.value > optimum.value + EQUAL
+
+
+def _positions(chart: Chart, part: Chart) -> list[int]:
+    """Return where the entries of ``part`` stand in ``chart``."""
+    entries = list(zip(chart.factor, chart.row, chart.col, strict=True))
+    return [entries.index(entry) for entry in zip(part.factor, part.row, part.col, strict=True)]
+
+
 def _descend(
-    surface: Surface, optimum: Optimum, T: Factors, here: Evaluation, curvature: Curvature
+    surface: Surface, optimum: Optimum, here: Evaluation, curvature: Curvature
 ) -> Factors | None:
     """Return a lower point along the direction of most negative curvature."""
-    _, chart = pivoted(T, surface.blocks)
+    T, chart = pivoted(optimum.T, surface.blocks)
     x = chart.read(T)
     direction = curvature.vectors[:, int(np.argmin(curvature.values))]
     for size in (0.3, 0.1, 0.03, 0.01):

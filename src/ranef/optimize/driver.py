@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from ranef.covariance.chart import Factors, pivoted
-from ranef.optimize.certificate import SINGULAR_BELOW, Certificate, Verdict, certify
+from ranef.covariance.chart import SINGULAR_BELOW, Factors, pivoted
+from ranef.optimize.certificate import Certificate, Verdict, certify
 from ranef.optimize.control import Control
 from ranef.optimize.derivative_free import bobyqa, nelder_mead
 from ranef.optimize.newton import newton
@@ -18,6 +18,7 @@ OPTIMIZERS: dict[str, Callable[[Surface, Factors, Control], Optimum]] = {
     "bobyqa": bobyqa,
     "nelder-mead": nelder_mead,
 }
+GOOD = (Verdict.CONVERGED, Verdict.SINGULAR, Verdict.AMBIGUOUS)
 RESTARTS = 5
 # Setting a variance to exact zero must not cost more than this.
 ZERO_TOLERANCE = 1e-8
@@ -40,7 +41,7 @@ def minimise(
         again = search(surface, better, replace(control, max_evaluations=left))
         optimum = replace(again, n_evaluations=used + again.n_evaluations)
         certificate, better = certify(surface, optimum)
-    if certificate.verdict in (Verdict.CONVERGED, Verdict.SINGULAR) and certificate.null:
+    if certificate.null and certificate.verdict in GOOD:
         optimum = _round_to_zero(surface, optimum)
     return optimum, certificate
 

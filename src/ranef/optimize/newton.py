@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.covariance.chart import Factors, pivoted
+from ranef.covariance.chart import Chart, Factors, null_directions, pivoted, widen
 from ranef.objective import Evaluation
 from ranef.optimize.control import Control
 from ranef.optimize.result import Optimum, Surface
@@ -24,6 +24,8 @@ from ranef.typing import FloatArray
 
 MAX_EVALUATIONS = 200
 EXACT_BELOW = 0.5
+# Standard deviation at which a direction of zero variance is opened at the start.
+OPEN_TO = 0.3
 # Relative floor on curvature: flat directions of over-parameterised models stay where they are.
 SMALLEST_CURVATURE = 1e-9
 # Rounding error of the criterion, relative to its size.
@@ -103,6 +105,8 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
     evaluations = 1
     if here is None:
         return Optimum(T, np.inf, evaluations, exhausted=False)
+    T, chart, here, more = _leave_zero(surface, T, chart, here)
+    evaluations += more
     x = chart.read(T)
     radius = max(1.0, float(np.sqrt(x @ x)))
     while True:
@@ -130,6 +134,27 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
         elif ratio < 0.25 and promised > noise:
             radius = max(length / 4.0, 1e-8)
         T, chart, here = new_T, new_chart, there
+
+
+def _leave_zero(
+    surface: Surface, T: Factors, chart: Chart, here: Evaluation
+) -> tuple[Factors, Chart, Evaluation, int]:
+    """Open the directions of a start without variance in which the criterion falls.
+
+    From a standard deviation of nearly zero, Newton steps could only double it.
+    """
+    opened = T
+    for direction in null_directions(T, surface.blocks):
+        f, (start, stop), n = direction
+        if n @ here.F[f][start:stop, start:stop] @ n < 0:
+            opened = widen(opened, direction, OPEN_TO)
+    if opened is T:
+        return T, chart, here, 0
+    new_T, new_chart = pivoted(opened, surface.blocks)
+    there = surface.evaluate(new_T, new_chart)
+    if there is None or there.value >= here.value:
+        return T, chart, here, 1
+    return new_T, new_chart, there, 1
 
 
 def _polish(

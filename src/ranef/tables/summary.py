@@ -118,14 +118,15 @@ class Summary(Renderable):
         yield self.varcorr.table(variances=True, digits=_DIGITS, title="Random effects").with_notes(
             self._counts()
         )
-        yield coefficient_table(
-            self.coefficients,
-            self.ddf,
-            title="Fixed effects",
-            notes=self._rank_note(),
-            digits=_DIGITS,
-        )
-        yield from self._correlations()
+        if len(self.coefficients):
+            yield coefficient_table(
+                self.coefficients,
+                self.ddf,
+                title="Fixed effects",
+                notes=self._rank_note(),
+                digits=_DIGITS,
+            )
+            yield from self._correlations()
         if not self.converged:
             yield Paragraph(self.message)
 
