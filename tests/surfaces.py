@@ -25,19 +25,21 @@ class KnownSurface:
     """The sum of f over independent blocks, one factor each.
 
     Counts its calls; where a factor grows beyond ``wall`` it breaks down like a criterion whose
-    equations have become indefinite.
+    equations have become indefinite. With ``copies`` every S belongs to as many factors, whose
+    covariances add up: only their sum is determined.
     """
 
     S: Sequence[FloatArray]
     J: float = 20.0
     wall: float = np.inf
+    copies: int = 1
     values: list[float] = field(default_factory=list)
     evaluations: list[float] = field(default_factory=list)
 
     @property
     def blocks(self) -> tuple[Blocks, ...]:
         """One block per factor."""
-        return tuple(((0, len(S)),) for S in self.S)
+        return tuple(((0, len(S)),) for S in self.S for _ in range(self.copies))
 
     def value(self, T: Factors) -> float:
         """Return f."""
@@ -51,23 +53,23 @@ class KnownSurface:
         self.evaluations.append(value)
         if not np.isfinite(value):
             return None
-        inverses = [np.linalg.inv(np.eye(len(t)) + t @ t.T) for t in T]
-        pairs = list(zip(inverses, self.S, strict=True))
+        inverses = [np.linalg.inv(V) for V in self._covariances(T)]
+        pairs = [pair for pair in zip(inverses, self.S, strict=True) for _ in range(self.copies)]
         F = tuple(np.asarray(self.J * (A - A @ S @ A), dtype=np.float64) for A, S in pairs)
         gradient = chart.read(tuple(2.0 * part @ t for part, t in zip(F, T, strict=True)))
         average, exact = np.zeros((2, chart.size, chart.size))
         entries = list(zip(chart.factor, chart.row, chart.col, strict=True))
         for i, (f, a, b) in enumerate(entries):
             for j, (g, c, d) in enumerate(entries):
-                if f != g:
+                if f // self.copies != g // self.copies:
                     continue
                 A, S = pairs[f]
-                first, second = _slope(T[f], a, b), _slope(T[f], c, d)
+                first, second = _slope(T[f], a, b), _slope(T[g], c, d)
                 change = A @ second @ A
                 slope = change @ S @ A
                 exact[i, j] = self.J * np.vdot(slope + slope.T - change, first)
                 average[i, j] = self.J * np.vdot(change, first)
-                if b == d:
+                if f == g and b == d:
                     exact[i, j] += 2.0 * F[f][a, c]
                     average[i, j] += 2.0 * F[f][a, c]
         return Evaluation(value, gradient, average, lambda: exact, F)
@@ -76,10 +78,16 @@ class KnownSurface:
         if max(float(np.abs(t).max()) for t in T) > self.wall:
             return np.inf
         total = 0.0
-        for t, S in zip(T, self.S, strict=True):
-            V = np.eye(len(t)) + t @ t.T
+        for V, S in zip(self._covariances(T), self.S, strict=True):
             total += self.J * (np.linalg.slogdet(V)[1] + np.trace(np.linalg.solve(V, S)))
         return float(total)
+
+    def _covariances(self, T: Factors) -> list[FloatArray]:
+        """Return I + the sum of T T' over the copies, for every S."""
+        return [
+            np.eye(len(S)) + sum(t @ t.T for t in T[i * self.copies : (i + 1) * self.copies])
+            for i, S in enumerate(self.S)
+        ]
 
     @property
     def best(self) -> tuple[FloatArray, ...]:

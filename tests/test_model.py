@@ -189,8 +189,8 @@ def test_tidy(name: str) -> None:
     model = fitted(name)
     table = model.tidy()
     assert table.columns.tolist() == [
-        "effect", "group", "term", "estimate", "std_error", "statistic", "p_value", "conf_low",
-        "conf_high",
+        "effect", "group", "term", "estimate", "std_error", "statistic", "df", "p_value",
+        "conf_low", "conf_high",
     ]  # fmt: skip
     fixed, random = table[table["effect"] == "fixed"], table[table["effect"] == "ran_pars"]
     assert len(fixed) + len(random) == len(table)

@@ -27,12 +27,11 @@ class Status(StrEnum):
 
 
 _ADVICE = {
-    Verdict.EXHAUSTED: "Raise control=ranef.Control(max_evaluations=...), or use "
-    "optimizer='newton'.",
-    Verdict.STOPPED_SHORT: "Use optimizer='newton', or start=model.theta of this fit.",
-    Verdict.SADDLE: "Use optimizer='newton', or another start=.",
-    Verdict.FALSE_ZERO: "Use optimizer='newton', or another start=.",
-    Verdict.BREAKDOWN: "Check the data for values of very different size.",
+    Verdict.EXHAUSTED: "raise control=ranef.Control(max_evaluations=...)",
+    Verdict.STOPPED_SHORT: "start again from the end, start=model.theta",
+    Verdict.SADDLE: "try another start=...",
+    Verdict.FALSE_ZERO: "try another start=...",
+    Verdict.BREAKDOWN: "check the data for values of very different size",
 }
 
 
@@ -144,7 +143,7 @@ def describe(
         reason = verdict.value.removeprefix("not converged: ")
         message = (
             f"not converged {steps}: {reason} (one more Newton step promises a decrease of "
-            f"{certificate.decrement / 2:.3g}). {_ADVICE[verdict]}"
+            f"{certificate.decrement / 2:.3g}). {_advice(verdict, optimizer)}"
         )
     return Convergence(
         status,
@@ -156,6 +155,13 @@ def describe(
         null,
         optimizer,
     )
+
+
+def _advice(verdict: Verdict, optimizer: OptimizerName) -> str:
+    """Return what to do about a failure."""
+    newton = "" if optimizer == "newton" else "use optimizer='newton', or "
+    text = f"{newton}{_ADVICE[verdict]}."
+    return text[0].upper() + text[1:]
 
 
 def _null_directions(

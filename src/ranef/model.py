@@ -259,9 +259,10 @@ class LinearMixedModel:
     @property
     def X(self) -> FloatArray | sparse.csc_array:
         """Fixed-effects model matrix, aliased columns included; dense or scipy.sparse."""
-        return self.design.X
+        X = self.design.X
+        return X.copy() if sparse.issparse(X) else X
 
-    @cached_property
+    @property
     def Z(self) -> sparse.csr_array:
         """Random-effects model matrix (n, q): term by term, level by level."""
         return random_matrix([slot.term for slot in self.problem.slots])
@@ -271,13 +272,14 @@ class LinearMixedModel:
         """Response of the used rows."""
         return self.design.y
 
-    def coef_table(self, ddf: ModelDdf = "normal", level: float = 0.95) -> pd.DataFrame:
+    def coef_table(self, ddf: ModelDdf = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
         """Return estimates, standard errors, tests and intervals of the fixed effects.
 
         Parameters
         ----------
-        ddf : {"normal"}
-            Reference distribution of the statistics: ``normal`` for z tests.
+        ddf : {"satterthwaite", "normal"}
+            Degrees of freedom: Satterthwaite's approximation, as lmerTest, or the normal
+            distribution (z tests).
         level : float
             Coverage of the intervals, between 0 and 1.
 
@@ -296,27 +298,26 @@ class LinearMixedModel:
         --------
         >>> import ranef
         >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
-        >>> m.coef_table().round(3)[["estimate", "std_error", "statistic"]]
-                   estimate  std_error  statistic
-        Intercept   251.405      6.825     36.838
-        Days         10.467      1.546      6.771
+        >>> m.coef_table().round(3)[["estimate", "std_error", "df", "statistic"]]
+                   estimate  std_error    df  statistic
+        Intercept   251.405      6.825  17.0     36.838
+        Days         10.467      1.546  17.0      6.771
+
+        References
+        ----------
+        Kuznetsova, Brockhoff, Christensen 2017, Journal of Statistical Software 82(13).
         """
-        from ranef.inference.wald import wald_table
+        from ranef.inference.wald import coefficient_frame
 
-        check_choice("ddf", ddf, ModelDdf)
-        return wald_table(self.fixef, self.std_errors, level)
+        return coefficient_frame(self, ddf, level)
 
-    def summary(self, ddf: ModelDdf = "normal") -> Summary:
+    def summary(self, ddf: ModelDdf = "satterthwaite") -> Summary:
         """Return the summary: it prints like lme4's, and renders to HTML, Markdown and LaTeX.
 
         Parameters
         ----------
-        ddf : {"normal"}
+        ddf : {"satterthwaite", "normal"}
             As in `coef_table`.
-
-        Returns
-        -------
-        Summary
 
         Raises
         ------
@@ -325,26 +326,28 @@ class LinearMixedModel:
         """
         return build_summary(self, self.coef_table(ddf=ddf), ddf)
 
-    def tidy(self, level: float = 0.95) -> pd.DataFrame:
+    def tidy(self, ddf: ModelDdf = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
         """Return one row per parameter: fixed effects, then SDs, correlations and sigma.
 
         Use it in a pipeline; columns are those of R's broom.mixed, in snake case.
 
         Parameters
         ----------
+        ddf : {"satterthwaite", "normal"}
+            As in `coef_table`.
         level : float
             Coverage of the intervals of the fixed effects.
 
         Returns
         -------
         DataFrame
-            Columns effect, group, term, estimate, std_error, statistic, p_value, conf_low,
+            Columns effect, group, term, estimate, std_error, statistic, df, p_value, conf_low,
             conf_high.
 
         Raises
         ------
         OptionError
-            If level is not between 0 and 1.
+            For another ddf or level.
 
         Examples
         --------
@@ -361,7 +364,7 @@ class LinearMixedModel:
         """
         from ranef.tidy import tidy_frame
 
-        return tidy_frame(self.coef_table(level=level), self.VarCorr)
+        return tidy_frame(self.coef_table(ddf, level), self.VarCorr)
 
     def glance(self) -> pd.DataFrame:
         """Return one row of facts about the whole fit.

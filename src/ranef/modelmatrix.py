@@ -8,7 +8,7 @@ import numpy as np
 from scipy import sparse
 
 from ranef.design.types import RandomTerm
-from ranef.typing import frozen
+from ranef.typing import lock_sparse
 
 
 def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
@@ -30,5 +30,5 @@ def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
             )
         )
     Z = sparse.csr_array(sparse.hstack(blocks, format="csr"))
-    frozen(Z.data)
+    lock_sparse(Z)
     return Z

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 
 def tidy_frame(coefficients: pd.DataFrame, varcorr: VarCorr) -> pd.DataFrame:
     """Return one row per parameter: fixed effects, then standard deviations and correlations."""
-    fixed = coefficients.drop(columns="df").rename_axis("term").reset_index()
+    order = ["estimate", "std_error", "statistic", "df", "p_value", "conf_low", "conf_high"]
+    fixed = coefficients[order].rename_axis("term").reset_index()
     fixed.insert(0, "effect", "fixed")
     fixed.insert(1, "group", np.nan)
     fixed["group"] = fixed["group"].astype(object)

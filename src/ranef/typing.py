@@ -6,6 +6,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
 from ranef.errors import OptionError
 
@@ -18,7 +19,7 @@ NaAction: TypeAlias = Literal["drop", "raise"]
 ContrastName: TypeAlias = Literal["treatment", "sum", "helmert", "poly"]
 DdfMethod: TypeAlias = Literal["satterthwaite", "kenward-roger", "normal"]
 # The reference distributions that tests of a fitted model can use; tables print them all.
-ModelDdf: TypeAlias = Literal["normal"]
+ModelDdf: TypeAlias = Literal["satterthwaite", "normal"]
 ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
 
 
@@ -26,6 +27,12 @@ def frozen(array: FloatArray) -> FloatArray:
     """Return the array, no longer writeable: whoever holds it cannot change the model."""
     array.flags.writeable = False
     return array
+
+
+def lock_sparse(matrix: sparse.csr_array | sparse.csc_array) -> None:
+    """Make the arrays of a sparse matrix read-only."""
+    for part in (matrix.data, matrix.indices, matrix.indptr):
+        part.flags.writeable = False
 
 
 def check_choice(name: str, value: object, literal: object) -> None:

@@ -15,6 +15,8 @@ from ranef.covariance.chart import (
     lower_chart,
     lower_factor,
     pivoted,
+    varying,
+    widen,
 )
 from ranef.typing import FloatArray
 
@@ -159,6 +161,27 @@ def test_pivoting_works_block_by_block(seed: int) -> None:
             outside = np.ones(len(L), dtype=bool)
             outside[start:stop] = False
             assert not L[outside, start:stop].any()
+
+
+@pytest.mark.parametrize("size", [1e-3, 0.3, 2.0])
+def test_widening(size: float) -> None:
+    """Widening adds variance size^2 in one direction of one block, and changes nothing else."""
+    T = random_factors(3)
+    n = np.array([0.6, -0.8])
+    wide = widen(T, (0, (0, 2), n), size)
+    expected = T[0] @ T[0].T
+    expected[:2, :2] += size**2 * np.outer(n, n)
+    np.testing.assert_allclose(wide[0] @ wide[0].T, expected, atol=1e-13)
+    np.testing.assert_array_equal(wide[1], T[1])
+
+
+def test_varying_entries() -> None:
+    """Entries of columns without variance are left out of the chart of what varies."""
+    T = (np.array([[2.0, 0.0], [1.0, 1e-9]]), np.array([[1e-9]]), np.array([[1e-2]]))
+    _, chart = pivoted(T, (((0, 2),), ((0, 1),), ((0, 1),)))
+    free = varying(pivoted(T, (((0, 2),), ((0, 1),), ((0, 1),)))[0], chart)
+    found = list(zip(free.factor, free.row, free.col, strict=True))
+    assert found == [(0, 0, 0), (0, 1, 0), (2, 0, 0)]
 
 
 def test_arguments_are_left_alone() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ranef.covariance.chart import Factors, identity, lower
-from ranef.optimize.certificate import Verdict, certify, null_directions
+from ranef.covariance.chart import Factors, identity, lower, null_directions
+from ranef.optimize.certificate import Verdict, certify
 from ranef.optimize.result import Optimum
 from surfaces import LANDSCAPES, KnownSurface, surface
 
@@ -136,6 +136,18 @@ def test_saddles() -> None:
     assert certificate.verdict is Verdict.SADDLE
     assert certificate.curvature < 0
     assert better is not None and known.value(better) < known.value((T,))
+
+
+@pytest.mark.parametrize("eigenvalues", [[5.0, 3.0], [5.0, 0.3]], ids=["regular", "singular"])
+@pytest.mark.parametrize("share", [0.5, 0.9])
+def test_one_minimum_of_many(eigenvalues: list[float], share: float) -> None:
+    """Two factors of which only the sum matters, however it is divided: a minimum, not the only."""
+    known = KnownSurface(surface(eigenvalues, seed=4).S, copies=2)
+    (T,) = at_the_minimum(surface(eigenvalues, seed=4))
+    parts = (np.sqrt(share) * T, np.sqrt(1 - share) * T)
+    assert known.value(parts) == pytest.approx(known.minimum, abs=1e-9)
+    certificate, better = certify(known, stopped(known, parts))
+    assert certificate.verdict is Verdict.AMBIGUOUS and better is None
 
 
 def test_breakdown() -> None:

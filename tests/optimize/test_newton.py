@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from ranef.covariance.chart import Factors, identity
+from ranef.covariance.chart import Factors, identity, pivoted
 from ranef.optimize.control import Control
 from ranef.optimize.newton import Curvature, newton
 from surfaces import LANDSCAPES, KnownSurface, surface
@@ -158,3 +158,24 @@ def test_flat_directions_do_not_move() -> None:
     step, _ = curvature.step(np.array([1.0, 0.0]), 10.0)
     np.testing.assert_allclose(step, [-1.0, 0.0])
     assert curvature.decrement(np.array([1.0, 0.0])) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("copies", [1, 2])
+def test_the_landscapes_have_the_derivatives_they_claim(copies: int) -> None:
+    """The oracle itself: gradient and exact Hessian against differences."""
+    known = KnownSurface(LANDSCAPES["many"].S, copies=copies)
+    rng = np.random.default_rng(1)
+    T, chart = pivoted(
+        tuple(rng.standard_normal(t.shape) for t in identity(known.blocks)), known.blocks
+    )
+    x, h = chart.read(T), 1e-5
+    here = known.evaluate(T, chart)
+    assert here is not None
+    gradient, hessian = [], []
+    for e in np.eye(chart.size):
+        up, down = (chart.write(T, x + sign * h * e) for sign in (1, -1))
+        gradient.append((known.value(up) - known.value(down)) / (2 * h))
+        slopes = [known.evaluate(at, chart).gradient for at in (up, down)]  # type: ignore[union-attr]
+        hessian.append((slopes[0] - slopes[1]) / (2 * h))
+    np.testing.assert_allclose(here.gradient, gradient, rtol=1e-6, atol=1e-6)
+    np.testing.assert_allclose(here.exact(), hessian, rtol=1e-5, atol=1e-5)

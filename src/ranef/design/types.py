@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import pandas as pd
 from scipy import sparse
 
 from ranef.formula.terms import ModelFormula
-from ranef.typing import FloatArray, IntArray
+from ranef.typing import FloatArray, IntArray, lock_sparse
 
 
 class ReadOnly:
@@ -24,15 +25,22 @@ class ReadOnly:
     __slots__ = ()
 
     def __post_init__(self) -> None:
-        for value in self._values():
+        for field, value in zip(fields(self), self._values(), strict=True):  # type: ignore[arg-type]
             for item in value if isinstance(value, tuple) else (value,):
-                array = item.data if isinstance(item, sparse.csc_array) else item
-                if isinstance(array, np.ndarray):
-                    array.flags.writeable = False
+                if isinstance(item, sparse.csc_array):
+                    lock_sparse(item)
+                elif isinstance(item, np.ndarray):
+                    item.flags.writeable = False
+            if isinstance(value, dict):
+                object.__setattr__(self, field.name, MappingProxyType(dict(value)))
 
     def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
         # unpickled arrays are writeable: the constructor locks them again
-        return (type(self), self._values())
+        values = self._values()
+        return (
+            type(self),
+            tuple(dict(v) if isinstance(v, MappingProxyType) else v for v in values),
+        )
 
     def _values(self) -> tuple[Any, ...]:
         return tuple(getattr(self, field.name) for field in fields(self))  # type: ignore[arg-type]

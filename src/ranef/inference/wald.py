@@ -1,13 +1,19 @@
-"""Wald tests and intervals: the estimate divided by its standard error."""
+"""Tests and intervals from an estimate and its standard error."""
 
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 
 from ranef.errors import OptionError
+from ranef.inference.satterthwaite import coefficient_df
+from ranef.typing import FloatArray, ModelDdf, check_choice
+
+if TYPE_CHECKING:
+    from ranef.model import LinearMixedModel
 
 
 def check_level(level: float) -> float:
@@ -21,40 +27,61 @@ def check_level(level: float) -> float:
     return float(level)
 
 
-def wald_table(
-    estimate: pd.Series[float], std_error: pd.Series[float], level: float
-) -> pd.DataFrame:
-    """Return z statistics, two-sided p-values and intervals for estimates.
+def coefficient_frame(model: LinearMixedModel, ddf: ModelDdf, level: float) -> pd.DataFrame:
+    """Return estimates, standard errors, tests and intervals of the fixed effects.
 
     Parameters
     ----------
-    estimate, std_error : Series (p,)
-        NaN for coefficients that cannot be estimated.
+    model : LinearMixedModel
+    ddf : {"satterthwaite", "normal"}
     level : float
         Coverage of the intervals.
 
     Returns
     -------
     DataFrame (p, 7)
-        Columns estimate, std_error, df (infinite), statistic, p_value, conf_low, conf_high.
+        Columns estimate, std_error, df, statistic, p_value, conf_low, conf_high; NaN for
+        aliased columns. ``df`` is infinite for ``normal``.
 
     Raises
     ------
     OptionError
-        If level is not between 0 and 1.
+        For another ddf, or a level that is not between 0 and 1.
     """
-    from scipy.special import ndtr, ndtri  # slow to import, and not needed for a fit
-
-    half = ndtri(0.5 + 0.5 * check_level(level)) * std_error
+    check_choice("ddf", ddf, ModelDdf)
+    check_level(level)
+    estimate, std_error = model.fixef, model.std_errors
+    df = np.full(len(estimate), np.nan)
+    kept = model.problem.basis.kept
+    df[kept] = coefficient_df(model.problem, model.state) if ddf == "satterthwaite" else np.inf
     statistic = estimate / std_error
+    half = _quantile(df, 0.5 + 0.5 * level) * std_error
     return pd.DataFrame(
         {
             "estimate": estimate,
             "std_error": std_error,
-            "df": np.where(np.isnan(estimate), np.nan, np.inf),
+            "df": df,
             "statistic": statistic,
-            "p_value": 2.0 * ndtr(-np.abs(statistic)),
+            "p_value": 2.0 * _upper_tail(df, np.abs(statistic.to_numpy())),
             "conf_low": estimate - half,
             "conf_high": estimate + half,
         }
     )
+
+
+def _upper_tail(df: FloatArray, t: FloatArray) -> FloatArray:
+    """Return P(T > t) for Student's t, normal where df is infinite."""
+    from scipy.special import ndtr, stdtr  # slow to import, and not needed for a fit
+
+    finite = np.where(np.isinf(df), 1.0, df)
+    result: FloatArray = np.where(np.isinf(df), ndtr(-t), stdtr(finite, -t))
+    return result
+
+
+def _quantile(df: FloatArray, probability: float) -> FloatArray:
+    """Return quantiles of Student's t, normal where df is infinite."""
+    from scipy.special import ndtri, stdtrit
+
+    finite = np.where(np.isinf(df), 1.0, df)
+    result: FloatArray = np.where(np.isinf(df), ndtri(probability), stdtrit(finite, probability))
+    return result
