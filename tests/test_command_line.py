@@ -66,8 +66,9 @@ class StandInFit:
         self.formula, self.data, self.options = formula, data, options
         return self
 
-    def summary(self) -> StandInSummary:
+    def summary(self, ddf: str) -> StandInSummary:
         """Return what the command line prints."""
+        self.options["ddf"] = ddf
         return StandInSummary()
 
 
@@ -85,6 +86,7 @@ def test_defaults(fit: StandInFit, capsys: pytest.CaptureFixture[str]) -> None:
     assert fit.formula == FORMULA
     pd.testing.assert_frame_equal(fit.data, datasets.load("sleepstudy"))
     assert fit.options == {
+        "ddf": "satterthwaite",
         "reml": True,
         "weights": None,
         "offset": None,
@@ -103,6 +105,7 @@ def test_defaults(fit: StandInFit, capsys: pytest.CaptureFixture[str]) -> None:
         (["--contrasts", "A=sum"], "contrasts", {"A": "sum"}),
         (["--contrasts", "A=sum, B = helmert"], "contrasts", {"A": "sum", "B": "helmert"}),
         (["--optimizer", "nelder-mead"], "optimizer", "nelder-mead"),
+        (["--ddf", "normal"], "ddf", "normal"),
     ],
 )
 def test_options_reach_the_fit(

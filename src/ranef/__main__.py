@@ -23,7 +23,7 @@ import pandas as pd
 import ranef
 from ranef import datasets
 from ranef.errors import DataError, MissingDependencyError, OptionError, RanefError, RanefWarning
-from ranef.typing import ContrastName, OptimizerName, check_choice
+from ranef.typing import ContrastName, ModelDdf, OptimizerName, check_choice
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FORMATS: dict[str, Callable[[Any], str]] = {
@@ -137,6 +137,12 @@ def _parser() -> argparse.ArgumentParser:
         "--optimizer", choices=get_args(OptimizerName), default="newton", help="default: newton"
     )
     parser.add_argument(
+        "--ddf",
+        choices=get_args(ModelDdf),
+        default="satterthwaite",
+        help="degrees of freedom of the tests; default: satterthwaite",
+    )
+    parser.add_argument(
         "--format", choices=tuple(_FORMATS), default="text", help="of the output; default: text"
     )
     parser.add_argument("--version", action="version", version=f"ranef {_version()}")
@@ -175,7 +181,7 @@ def _summary(options: argparse.Namespace) -> str:
         contrasts=options.contrasts,
         optimizer=options.optimizer,
     )
-    return _FORMATS[options.format](model.summary())
+    return _FORMATS[options.format](model.summary(ddf=options.ddf))
 
 
 def _show_warning(
