@@ -72,7 +72,7 @@ class KnownSurface:
                 if f == g and b == d:
                     exact[i, j] += 2.0 * F[f][a, c]
                     average[i, j] += 2.0 * F[f][a, c]
-        return Evaluation(value, gradient, average, lambda: exact, F)
+        return Evaluation(T, chart, value, gradient, average, lambda: exact, F)
 
     def _value(self, T: Factors) -> float:
         if max(float(np.abs(t).max()) for t in T) > self.wall:

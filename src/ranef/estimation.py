@@ -173,6 +173,11 @@ def _check_fixed(
     weighted = response if root_weights is None else response * root_weights
     total = float(np.sqrt(weighted @ weighted))
     left = float(np.sqrt(basis.residual @ basis.residual))
+    if not 1e-140 < total < 1e140:
+        raise FitError(
+            f"the values of {design.response} are too {'small' if total < 1 else 'large'} to be "
+            "squared: change its units."
+        )
     if left <= SMALLEST_RESIDUAL * np.sqrt(n) * total:
         raise FitError(
             f"the fixed effects explain {design.response} exactly: nothing is left for random "

@@ -13,6 +13,7 @@ from ranef.covariance.chart import identity
 from ranef.design import build_design
 from ranef.errors import (
     ConvergenceWarning,
+    FitError,
     FormulaError,
     IdentifiabilityWarning,
     OptionError,
@@ -124,7 +125,13 @@ def fit(
     begin = identity(objective.blocks) if start is None else problem.read_theta("start", start)
     optimum, certificate = minimise(objective, begin, optimizer, control)
     convergence = describe(problem, optimum, certificate, optimizer)
-    state = objective.state(optimum.T)
+    try:
+        state = objective.state(optimum.T)
+    except np.linalg.LinAlgError as error:
+        raise FitError(
+            f"{error} at the point where the optimizer stopped: give another start=, or check the "
+            "data for values of very different size."
+        ) from error
     model = LinearMixedModel(
         formula=design.formula,
         reml=objective.reml,

@@ -50,9 +50,12 @@ class Evaluation:
 
     ``average`` is the average-information approximation; ``exact()`` computes the Hessian, or
     returns None where that is too expensive.
-    ``F`` are the derivatives with respect to the relative covariance matrices.
+    ``F`` are the derivatives with respect to the relative covariance matrices. The point is T in
+    the coordinates of ``chart``.
     """
 
+    T: Factors
+    chart: Chart
     value: float
     gradient: FloatArray
     average: FloatArray
@@ -157,7 +160,7 @@ class Objective:
             traces = self._traces(f, T, chart)
             return None if traces is None else average + curvature - traces
 
-        return Evaluation(self._value(f), gradient, average, exact, F)
+        return Evaluation(T, chart, self._value(f), gradient, average, exact, F)
 
     @staticmethod
     def _scores(

@@ -117,13 +117,15 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         for a in range(M.shape[0]):
             M[a, a] += 1.0
         with np.errstate(all="ignore"):  # rounding can make huge matrices indefinite
-            inverse, logdet_e = levels.invert(M)
+            root, logdet_e = levels.inverse_factor(M)
         if not math.isfinite(logdet_e):
             return None
         logdet += logdet_e
-        K = levels.multiply_right(levels.multiply_left(T[e], inverse), T[e].T)
-        CK = levels.multiply(C[e], K)
-        corner -= levels.sum_products(CK, C[e])
+        root = levels.multiply_left(T[e], root)  # K = root root'
+        K = levels.multiply(root, levels.transpose(root))
+        half = levels.multiply(C[e], root)
+        CK = levels.multiply(half, levels.transpose(root))
+        corner -= levels.sum_products(half, half)  # not CK C': that would cancel digits
         later = plan.chain[i + 1 :]
         KW = {g: levels.multiply(K, W[e, g]) for g in later}
         for j, g in enumerate(later):

@@ -74,47 +74,35 @@ def transpose(blocks: FloatArray) -> FloatArray:
     return blocks.swapaxes(0, 1)
 
 
-def invert(blocks: FloatArray) -> tuple[FloatArray, float]:
-    """Return the inverses of symmetric positive definite matrices and the sum of log determinants.
+def inverse_factor(blocks: FloatArray) -> tuple[FloatArray, float]:
+    """Return upper triangular R_j with R_j R_j' = inv(block_j), and the sum of log determinants.
 
-    The sum is NaN, and the inverses are useless, if a matrix is not positive definite.
-    Gauss-Jordan elimination without pivoting, safe for positive definite matrices, vectorised
-    over the levels. (k, k, J) -> (k, k, J), float.
+    R = inv(L)' for the Cholesky factor L: unlike an inverse, it keeps its digits where columns
+    are of very different size. The sum is NaN, and R is useless, if a block is not positive
+    definite. (k, k, J) -> (k, k, J), float.
     """
     size, levels = blocks.shape[0], blocks.shape[2]
     if size == 1:
-        return 1.0 / blocks, float(np.log(blocks).sum())
-    if size == 2:
-        a, b, d = blocks[0, 0], blocks[1, 0], blocks[1, 1]
-        schur = d - b * b / a
-        out = np.empty_like(blocks)
-        np.divide(1.0, schur, out=out[1, 1])
-        np.multiply(b / a, out[1, 1], out=out[0, 1])
-        np.negative(out[0, 1], out=out[0, 1])
-        out[1, 0] = out[0, 1]
-        out[0, 0] = (1.0 - out[0, 1] * b) / a
-        return out, float(np.log(a * schur).sum())
+        return 1.0 / np.sqrt(blocks), float(np.log(blocks).sum())
     if _use_batches(size, levels):
-        stacked = blocks.transpose(2, 0, 1)
         try:
-            factor = np.linalg.cholesky(stacked)
-            inverse = np.linalg.inv(stacked)
+            L = np.linalg.cholesky(blocks.transpose(2, 0, 1))
         except np.linalg.LinAlgError:
             return blocks, np.nan
-        logdet = 2.0 * float(np.log(np.einsum("jii->ji", factor)).sum())
-        return np.ascontiguousarray(inverse.transpose(1, 2, 0)), logdet
-    work = blocks.copy()
+        logdet = 2.0 * float(np.log(np.einsum("jii->ji", L)).sum())
+        return np.ascontiguousarray(np.tril(np.linalg.inv(L)).transpose(2, 1, 0)), logdet
+    L, R = np.zeros_like(blocks), np.zeros_like(blocks)
     logdet = 0.0
-    for i in range(size):
-        pivot = work[i, i].copy()
+    for j in range(size):
+        pivot = blocks[j, j] - (L[j, :j] ** 2).sum(axis=0) if j else blocks[j, j]
         logdet += float(np.log(pivot).sum())
-        np.divide(1.0, pivot, out=pivot)
-        column = work[:, i].copy()
-        work[i] *= pivot
-        work[i, i] = pivot
-        for j in range(size):
-            if j != i:
-                work[j] -= column[j] * work[i]
-                np.multiply(column[j], pivot, out=work[j, i])
-                np.negative(work[j, i], out=work[j, i])
-    return work, logdet
+        root = np.sqrt(pivot)
+        np.divide(1.0, root, out=R[j, j])
+        for i in range(j + 1, size):
+            rest = blocks[i, j] - (L[i, :j] * L[j, :j]).sum(axis=0) if j else blocks[i, j]
+            np.multiply(rest, R[j, j], out=L[i, j])
+    for j in range(size):  # R[j, i] = inv(L)[i, j], column by column from the diagonal down
+        for i in range(j + 1, size):
+            total = (L[i, j:i] * R[j, j:i]).sum(axis=0)
+            np.multiply(total, -R[i, i], out=R[j, i])
+    return R, logdet

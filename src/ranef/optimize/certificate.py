@@ -86,8 +86,7 @@ class Certificate:
 
 def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | None]:
     """Return the verdict on a point, and a better point if the verdict can be mended."""
-    T, chart = pivoted(optimum.T, surface.blocks)
-    here = optimum.evaluation or surface.evaluate(T, chart)
+    here = optimum.evaluation or surface.evaluate(*pivoted(optimum.T, surface.blocks))
     null = null_directions(optimum.T, surface.blocks)
     if here is None:
         return Certificate(Verdict.BREAKDOWN, np.inf, np.inf, -np.inf, False, null), None
@@ -105,7 +104,7 @@ def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | 
     )
     verdict, better = _mend(surface, optimum, certificate, here, curvature)
     if verdict is None:
-        verdict = _judge(surface, optimum, certificate, curvature)
+        verdict = _judge(surface, optimum, certificate, here, curvature)
     return replace(certificate, verdict=verdict), better
 
 
@@ -134,12 +133,16 @@ def _mend(
 
 
 def _judge(
-    surface: Surface, optimum: Optimum, certificate: Certificate, curvature: Curvature
+    surface: Surface,
+    optimum: Optimum,
+    certificate: Certificate,
+    here: Evaluation,
+    curvature: Curvature,
 ) -> Verdict:
     """Return the verdict on a point that cannot be mended."""
     if certificate.decrement > LARGEST_DECREMENT:
         return Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT
-    if not _is_unique(surface, optimum, curvature):
+    if not _is_unique(surface, optimum, here, curvature):
         return Verdict.AMBIGUOUS
     return Verdict.SINGULAR if certificate.null else Verdict.CONVERGED
 
@@ -159,12 +162,12 @@ def _open(surface: Surface, optimum: Optimum, direction: Direction) -> Factors |
     return None
 
 
-def _is_unique(surface: Surface, optimum: Optimum, curvature: Curvature) -> bool:
+def _is_unique(surface: Surface, optimum: Optimum, here: Evaluation, curvature: Curvature) -> bool:
     """Tell whether the parameters that have variance are determined by the data.
 
     Only where curvature is suspiciously small is anything computed.
     """
-    T, chart = pivoted(optimum.T, surface.blocks)
+    T, chart = here.T, here.chart
     free = varying(T, chart)
     if free.size == 0:
         return True
@@ -195,7 +198,7 @@ def _descend(
     surface: Surface, optimum: Optimum, here: Evaluation, curvature: Curvature
 ) -> Factors | None:
     """Return a lower point along the direction of most negative curvature."""
-    T, chart = pivoted(optimum.T, surface.blocks)
+    T, chart = here.T, here.chart
     x = chart.read(T)
     direction = curvature.vectors[:, int(np.argmin(curvature.values))]
     for size in (0.3, 0.1, 0.03, 0.01):

@@ -31,6 +31,7 @@ class _Best:
         self.template = identity(surface.blocks)
         self.x = start
         self.value = np.inf
+        self.worst = 0.0
         self.count = 0
 
     def __call__(self, x: FloatArray) -> float:
@@ -39,8 +40,9 @@ class _Best:
         value = self.surface.value(self.chart.write(self.template, x))
         if value < self.value:
             self.x, self.value = np.array(x, dtype=float), value
-        # a huge finite number: infinity would spoil the quadratic model
-        return value if np.isfinite(value) else 1e300
+        # infinity, or a huge number, would spoil the quadratic model
+        self.worst = max(self.worst, value) if np.isfinite(value) else self.worst
+        return value if np.isfinite(value) else self.worst
 
     def optimum(self, limit: int) -> Optimum:
         """Return the best point seen."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.covariance.chart import Chart, Factors, null_directions, pivoted, widen
+from ranef.covariance.chart import Factors, null_directions, pivoted, widen
 from ranef.objective import Evaluation
 from ranef.optimize.control import Control
 from ranef.optimize.result import Optimum, Surface
@@ -100,71 +100,63 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
         ``n_evaluations`` counts evaluations of value, gradient and curvature together.
     """
     limit = control.limit(MAX_EVALUATIONS)
-    T, chart = pivoted(start, surface.blocks)
-    here = surface.evaluate(T, chart)
+    here = surface.evaluate(*pivoted(start, surface.blocks))
     evaluations = 1
     if here is None:
-        return Optimum(T, np.inf, evaluations, exhausted=False)
-    T, chart, here, more = _leave_zero(surface, T, chart, here)
-    evaluations += more
-    x = chart.read(T)
+        return Optimum(start, np.inf, evaluations, exhausted=False)
+    if limit > 1:
+        here, more = _leave_zero(surface, here)
+        evaluations += more
+    x = here.chart.read(here.T)
     radius = max(1.0, float(np.sqrt(x @ x)))
     while True:
         curvature, decrement = curvature_at(here)
         noise = NOISE * max(1.0, abs(here.value))
         if decrement < max(control.tol, noise):
-            return _polish(surface, T, here, curvature, evaluations)
-        x = chart.read(T)
+            return _polish(surface, here, curvature, evaluations)
+        x = here.chart.read(here.T)
         while True:
             if evaluations >= limit:
-                return Optimum(T, here.value, evaluations, True, here)
+                return Optimum(here.T, here.value, evaluations, True, here)
             step, promised = curvature.step(here.gradient, radius)
             length = float(np.sqrt(step @ step))
-            new_T, new_chart = pivoted(chart.write(T, x + step), surface.blocks)
-            there = surface.evaluate(new_T, new_chart)
+            moved = here.chart.write(here.T, x + step)
+            there = surface.evaluate(*pivoted(moved, surface.blocks))
             evaluations += 1
             if there is not None and there.value <= here.value + noise:
                 break
             radius = length / 4.0
             if radius < 1e-10 * max(1.0, float(np.sqrt(x @ x))):
-                return Optimum(T, here.value, evaluations, False, here)
+                return Optimum(here.T, here.value, evaluations, False, here)
         ratio = (here.value - there.value) / promised if promised > 0 else 0.0
         if ratio > 0.75:
             radius = max(radius, 3.0 * length)
         elif ratio < 0.25 and promised > noise:
             radius = max(length / 4.0, 1e-8)
-        T, chart, here = new_T, new_chart, there
+        here = there
 
 
-def _leave_zero(
-    surface: Surface, T: Factors, chart: Chart, here: Evaluation
-) -> tuple[Factors, Chart, Evaluation, int]:
+def _leave_zero(surface: Surface, here: Evaluation) -> tuple[Evaluation, int]:
     """Open the directions of a start without variance in which the criterion falls.
 
     From a standard deviation of nearly zero, Newton steps could only double it.
     """
-    opened = T
-    for direction in null_directions(T, surface.blocks):
+    opened = here.T
+    for direction in null_directions(here.T, surface.blocks):
         f, (start, stop), n = direction
         if n @ here.F[f][start:stop, start:stop] @ n < 0:
             opened = widen(opened, direction, OPEN_TO)
-    if opened is T:
-        return T, chart, here, 0
-    new_T, new_chart = pivoted(opened, surface.blocks)
-    there = surface.evaluate(new_T, new_chart)
-    if there is None or there.value >= here.value:
-        return T, chart, here, 1
-    return new_T, new_chart, there, 1
+    if opened is here.T:
+        return here, 0
+    there = surface.evaluate(*pivoted(opened, surface.blocks))
+    return (here if there is None or there.value >= here.value else there), 1
 
 
-def _polish(
-    surface: Surface, T: Factors, here: Evaluation, curvature: Curvature, evaluations: int
-) -> Optimum:
+def _polish(surface: Surface, here: Evaluation, curvature: Curvature, evaluations: int) -> Optimum:
     """Take the last, converged step without derivatives; keep it unless it is worse."""
-    T, chart = pivoted(T, surface.blocks)
     step, _ = curvature.step(here.gradient, 1.0)
-    moved = chart.write(T, chart.read(T) + step)
+    moved = here.chart.write(here.T, here.chart.read(here.T) + step)
     value = surface.value(moved)
     if value <= here.value + NOISE * max(1.0, abs(here.value)):
         return Optimum(moved, value, evaluations, False, here)
-    return Optimum(T, here.value, evaluations, False, here)
+    return Optimum(here.T, here.value, evaluations, False, here)
