@@ -60,12 +60,19 @@ def test_levels_come_in_the_order_of_r(case: bank.Case) -> None:
         assert [str(level) for level in levels[group][: len(known)]] == known
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+# Where columns are aliased, or the formula is another one in R, coefficients do not belong to our
+# columns one to one.
+SAME_COLUMNS = [
+    case
+    for case in CASES
+    if not case.results.get("dropped_columns") and case.formula == case.r_formula
+]
+
+
+@pytest.mark.parametrize("case", SAME_COLUMNS, ids=str)
 def test_the_columns_give_the_fitted_values_of_r(case: bank.Case) -> None:
     """R's coefficients and conditional modes, on our columns and codes, are R's fitted values."""
     results = case.results
-    if results.get("dropped_columns") or case.formula != case.r_formula:
-        pytest.skip("R's coefficients do not belong to our columns one to one")
     design = design_of(case)
     expected = np.array(results["fitted"]["first"])
     rows = slice(0, len(expected))
