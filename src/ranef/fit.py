@@ -25,6 +25,9 @@ from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
 from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice, frozen
 
+# A warning names this many dropped columns; `LinearMixedModel.dropped_columns` has all.
+SHOWN = 10
+
 
 def fit(
     formula: str,
@@ -148,11 +151,12 @@ def fit(
 
 def _warn(model: LinearMixedModel) -> None:
     """Issue the warnings a user must see, each once."""
-    if model.dropped_columns:
+    dropped = model.dropped_columns
+    if dropped:
+        more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
         warnings.warn(
-            "fixed effects are rank deficient: dropped "
-            + ", ".join(model.dropped_columns)
-            + " (determined by the columns before)",
+            f"fixed effects are rank deficient: dropped {', '.join(dropped[:SHOWN])}{more} "
+            "(determined by the columns before)",
             RankDeficiencyWarning,
             stacklevel=3,
         )
