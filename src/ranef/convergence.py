@@ -138,6 +138,14 @@ def describe(
             "values fit equally well. Is a grouping factor also a fixed effect, or a random "
             "effect in two terms?"
         )
+    elif verdict is Verdict.IMPRECISE:
+        status = Status.NOT_CONVERGED
+        message = (
+            f"not converged {steps}: at the end, variances of random effects are so much larger "
+            "than the residual variance that rounding errors hide the minimum. Either the random "
+            "effects explain the response almost exactly (center it within its groups, or leave "
+            "out the effect that determines it), or start= was too large."
+        )
     else:
         status = Status.NOT_CONVERGED
         reason = verdict.value.removeprefix("not converged: ")

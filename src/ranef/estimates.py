@@ -80,18 +80,22 @@ def _labels(problem: Problem, factor: int) -> tuple[str, tuple[str, ...]]:
     return slots[0].term.grouping.name, names
 
 
-def level_coefficients(fixed: pd.Series[float], modes: RandomEffects) -> FrozenFrames:
-    """Return fixed effects plus conditional modes for every level of every factor."""
+def level_coefficients(problem: Problem, state: State, fixed: pd.Series[float]) -> FrozenFrames:
+    """Return fixed effects plus conditional modes for every level of every factor.
+
+    An effect that stands in several terms of a factor adds all its modes.
+    """
     out = {}
-    for group, effects in modes.items():
-        names = [*fixed.index, *(name for name in effects.columns if name not in fixed.index)]
-        table = pd.DataFrame(
-            {name: np.full(len(effects), fixed.get(name, 0.0)) for name in names},
-            index=effects.index,
-        )
-        for name in effects.columns:
-            table[name] += effects[name]
-        out[group] = table
+    modes = problem.effects(state)
+    for slot in problem.slots:
+        grouping = slot.term.grouping
+        if grouping.name not in out:
+            index = grouping.levels.rename(grouping.name)
+            start = {name: np.full(grouping.size, value) for name, value in fixed.items()}
+            out[grouping.name] = pd.DataFrame(start, index=index)
+        table = out[grouping.name]
+        for name, column in zip(slot.term.names, range(slot.start, slot.stop), strict=True):
+            table[name] = table.get(name, 0.0) + modes[slot.factor][column]
     return FrozenFrames(out)
 
 

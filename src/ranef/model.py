@@ -205,7 +205,7 @@ class LinearMixedModel:
     @cached_property
     def coef(self) -> FrozenFrames:
         """Coefficients of every level: fixed effects plus conditional modes."""
-        return level_coefficients(self.fixef, self.ranef)
+        return level_coefficients(self.problem, self.state, self.fixef)
 
     @cached_property
     def _mu(self) -> FloatArray:

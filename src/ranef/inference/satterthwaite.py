@@ -33,9 +33,9 @@ from ranef.linalg.solution import fixed_scores
 from ranef.objective import State
 from ranef.typing import FloatArray
 
-# Relative size below which an eigenvalue of the Hessian counts as zero: that direction is flat,
-# the data say nothing about it, and it takes no part (lmerTest's rule, on its own scale).
-FLAT = 1e-9
+# Relative size below which an eigenvalue of the Hessian, per relative change of the parameters,
+# is only rounding: that direction is flat, the data say nothing about it, and it takes no part.
+FLAT = 1e-11
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -95,7 +95,11 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
         T,
         free,
         _inverse(
-            objective.hessian(T, free), objective.score(here, free), here.sigma2, objective.nu
+            objective.hessian(T, free),
+            np.maximum(1.0, np.abs(free.read(T))),
+            objective.score(here, free),
+            here.sigma2,
+            objective.nu,
         ),
         half.T @ half,
         fixed_scores(here.factorization),
@@ -115,12 +119,16 @@ def coefficient_df(problem: Problem, state: State) -> FloatArray:
     return np.array([uncertainty.degrees_of_freedom(row) for row in problem.basis.R_inverse])
 
 
-def _inverse(profiled: FloatArray, slope: FloatArray, sigma2: float, nu: int) -> FloatArray:
+def _inverse(
+    profiled: FloatArray, size: FloatArray, slope: FloatArray, sigma2: float, nu: int
+) -> FloatArray:
     """Return the inverse Hessian in (x, sigma^2), flat directions left out."""
     m = len(slope)
-    values, vectors = np.linalg.eigh(profiled)
-    keep = values > FLAT * max(1.0, float(values.max(initial=0.0)))
-    inverse = (vectors[:, keep] / values[keep]) @ vectors[:, keep].T
+    # a large parameter has little curvature (like 1 / theta^2) and is well determined all the same
+    values, vectors = np.linalg.eigh(profiled * np.outer(size, size))
+    keep = values > FLAT * float(values.max(initial=0.0))
+    vectors = size[:, None] * vectors[:, keep]
+    inverse = (vectors / values[keep]) @ vectors.T
     out = np.empty((m + 1, m + 1))
     # inverse of [[H_p + s s'/(nu sigma^4), -s/sigma^4], [., nu/sigma^4]] by blocks
     out[:m, :m] = inverse

@@ -36,6 +36,8 @@ from ranef.optimize.result import Optimum, Surface
 
 # A verdict "converged" promises that the criterion is this close to its minimum.
 LARGEST_DECREMENT = 1e-5
+# Where the criterion itself is not known better than this, no point can be certified.
+LARGEST_ROUNDING = 1e-3
 # Derivatives by a vanishing variance may be this negative: what they could gain is their square.
 KKT_TOLERANCE = 1e-4
 # Curvature per relative change of the parameters (deviance units) below which uniqueness is tried.
@@ -57,6 +59,7 @@ class Verdict(Enum):
     STOPPED_SHORT = "not converged: the optimizer stopped short of the minimum"
     SADDLE = "not converged: the optimizer stopped where the criterion still curves down"
     FALSE_ZERO = "not converged: the optimizer stopped at a variance of zero that is not optimal"
+    IMPRECISE = "not converged: rounding errors hide the minimum"
     BREAKDOWN = "not converged: rounding errors made the equations indefinite"
 
 
@@ -122,10 +125,9 @@ def _mend(
             if better is not None:
                 return Verdict.FALSE_ZERO, better
     largest = float(np.abs(curvature.values).max())
-    if (
-        certificate.decrement <= LARGEST_DECREMENT
-        and certificate.curvature < -CURVATURE_TOLERANCE * max(1.0, largest)
-    ):
+    if certificate.decrement <= max(
+        LARGEST_DECREMENT, here.rounding
+    ) and certificate.curvature < -CURVATURE_TOLERANCE * max(1.0, largest):
         better = _descend(surface, optimum, here, curvature)
         if better is not None:
             return Verdict.SADDLE, better
@@ -140,7 +142,9 @@ def _judge(
     curvature: Curvature,
 ) -> Verdict:
     """Return the verdict on a point that cannot be mended."""
-    if certificate.decrement > LARGEST_DECREMENT:
+    if here.rounding > LARGEST_ROUNDING:
+        return Verdict.IMPRECISE
+    if certificate.decrement > max(LARGEST_DECREMENT, here.rounding):
         return Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT
     if not _is_unique(surface, optimum, here, curvature):
         return Verdict.AMBIGUOUS
