@@ -260,3 +260,35 @@ def test_a_bad_control_is_refused(arguments: dict[str, Any], says: str) -> None:
     """Settings that make no sense are refused where they are made."""
     with pytest.raises(OptionError, match=says):
         ranef.Control(**arguments)
+
+
+@pytest.mark.parametrize("context", [3, "half", [("half", abs)], abs])
+def test_a_context_is_a_dict(context: Any) -> None:
+    """Anything else is refused where it is given, not where the formula would use it."""
+    with pytest.raises(OptionError, match="context must be a dict"):
+        ranef.fit(GOOD, good_data(), context=context)
+
+
+@pytest.mark.parametrize(
+    ("formula", "wanted"),
+    [("Y ~ x + (1|g)", "y"), ("y ~ X + (1|g)", "x"), ("y ~ TEXT + (1|g)", "text")],
+)
+def test_a_name_in_the_wrong_case_is_recognised(formula: str, wanted: str) -> None:
+    """One letter is enough to be sure, if only the case differs."""
+    with pytest.raises(UnknownVariableError, match=f"Did you mean '{wanted}'\\?"):
+        ranef.fit(formula, good_data())
+
+
+@pytest.mark.parametrize("name", ["None", "True", "False", "TRUE", "FALSE", "NULL", "Inf"])
+def test_columns_named_like_constants_need_backquotes(name: str) -> None:
+    """The error says how to write the column, and it can be written so everywhere."""
+    data = good_data().rename(columns={"x": name, "h": f"{name}2"})
+    for formula in (f"y ~ {name} + (1|g)", f"y ~ w:{name} + (1|g)", f"y ~ ({name}|g)"):
+        with pytest.raises(FormulaError, match=f"in backquotes: `{name}`"):
+            ranef.fit(formula, data)
+    model = ranef.fit(f"y ~ `{name}` + log(`{name}` + 9) + (1|g)", data)
+    assert model.fixef.index[1] == name
+    data = good_data().rename(columns={"g": name})
+    with pytest.raises(FormulaError, match=r"(in|into) backquotes"):
+        ranef.fit(f"y ~ x + (1|{name})", data)
+    assert ranef.fit(f"y ~ x + (1|`{name}`)", data).ngroups == {name: 6}

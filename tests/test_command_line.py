@@ -308,3 +308,40 @@ def _run(arguments: list[str], stdout: int) -> subprocess.CompletedProcess[str]:
         check=False,
         timeout=120,
     )
+
+
+# what read.csv(text, stringsAsFactors = TRUE) of R 4.2.2 makes of the columns a to d; an empty
+# text is a level there, and missing here, like an empty number
+MISSING = """a,b,c,d,e
+1,NaN,nan,x,NaN
+2,1,2,None,p
+3,2,5,N/A,nan
+NA,1,,null,NA
+4,Inf,inf,nan,NA
+5,2.5,1,,q
+6,4,1,NULL,q
+"""
+
+
+def test_only_empty_fields_and_na_are_missing(tmp_path: Path) -> None:
+    """Words that other programs take for missing values are levels, as in R."""
+    path = tmp_path / "missing.csv"
+    path.write_text(MISSING)
+    table = read_table(str(path))
+    inf, nan = float("inf"), float("nan")
+    assert table["a"].tolist() == pytest.approx([1, 2, 3, nan, 4, 5, 6], nan_ok=True)
+    assert table["b"].tolist() == pytest.approx([nan, 1, 2, 1, inf, 2.5, 4], nan_ok=True)
+    assert table["c"].tolist() == pytest.approx([nan, 2, 5, nan, inf, 1, 1], nan_ok=True)
+    assert table["d"].dropna().tolist() == ["x", "None", "N/A", "null", "nan", "NULL"]
+    assert table["e"].dropna().tolist() == ["NaN", "p", "nan", "q", "q"]
+
+
+def test_no_level_is_lost_between_file_and_model(tmp_path: Path) -> None:
+    """A factor with the levels `None`, `null` and `N/A` keeps all its rows."""
+    path = tmp_path / "levels.csv"
+    levels = ["None", "null", "N/A", "b"]
+    rows = [f"{(7 * i) % 11},{levels[i % 4]},{i % 5}" for i in range(40)]
+    path.write_text("\n".join(["y,f,g", *rows]))
+    model = ranef.fit("y ~ f + (1 | g)", read_table(str(path)))
+    assert model.nobs == 40
+    assert model.fixef.index.tolist() == ["Intercept", "f[T.None]", "f[T.b]", "f[T.null]"]

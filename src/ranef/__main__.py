@@ -73,7 +73,8 @@ def read_table(source: str) -> pd.DataFrame:
     ----------
     source : str
         A name from ``ranef.datasets.list()``, which goes first, or a path that ends in ``.csv``,
-        ``.tsv`` (both also with ``.gz``) or ``.parquet``.
+        ``.tsv`` (both also with ``.gz``) or ``.parquet``. In text files empty fields and
+        ``NA`` are missing, as in R, and no other words.
 
     Returns
     -------
@@ -95,7 +96,12 @@ def read_table(source: str) -> pd.DataFrame:
     ending = lower.with_suffix("").suffix if lower.suffix == ".gz" else lower.suffix
     try:
         if ending in _SEPARATORS:
-            return pd.read_csv(path, sep=_SEPARATORS[ending])
+            return _numbers_with_nan(
+                # R's rule: None, null or N/A may well be levels
+                pd.read_csv(
+                    path, sep=_SEPARATORS[ending], keep_default_na=False, na_values=["", "NA"]
+                )
+            )
         if ending == ".parquet":
             return pd.read_parquet(path, engine="pyarrow")
     except ImportError as error:
@@ -109,6 +115,18 @@ def read_table(source: str) -> pd.DataFrame:
             f" name of a bundled data set; got {source!r}."
         )
     raise OptionError.from_choice("DATA, where it is not a file,", source, datasets.list())
+
+
+def _numbers_with_nan(table: pd.DataFrame) -> pd.DataFrame:
+    """Make numbers of columns that hold nothing but numbers and NaN."""
+    for name in table.select_dtypes(exclude=["number", "bool"]):
+        nan = table[name].isin(["NaN", "nan"])
+        if nan.any():
+            try:
+                table[name] = pd.to_numeric(table[name].mask(nan))
+            except (TypeError, ValueError):
+                continue
+    return table
 
 
 def _parser() -> argparse.ArgumentParser:

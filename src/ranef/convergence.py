@@ -31,6 +31,7 @@ _ADVICE = {
     Verdict.STOPPED_SHORT: "start again from the end, start=model.theta",
     Verdict.SADDLE: "try another start=...",
     Verdict.FALSE_ZERO: "try another start=...",
+    Verdict.LOCAL: "try another start=...",
     Verdict.BREAKDOWN: "check the data for values of very different size",
 }
 

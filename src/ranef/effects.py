@@ -19,6 +19,7 @@ import pandas as pd
 
 from ranef.tables.document import Document, Table, labels, numbers
 from ranef.tables.format import format_common
+from ranef.tables.mapping import GroupMapping
 from ranef.tables.renderable import Renderable
 from ranef.typing import FloatArray
 from ranef.variance import unknown_group
@@ -29,7 +30,7 @@ Frames: TypeAlias = Mapping[str, pd.DataFrame]
 Arrays: TypeAlias = Mapping[str, FloatArray]
 
 
-class FrozenFrames(Mapping[str, pd.DataFrame]):
+class FrozenFrames(GroupMapping[pd.DataFrame]):
     """Mapping from grouping factor to a data frame, of which it hands out copies."""
 
     __slots__ = ("_frames",)
@@ -52,7 +53,7 @@ class FrozenFrames(Mapping[str, pd.DataFrame]):
         return "\n\n".join(f"{group}:\n{frame}" for group, frame in self._frames.items())
 
 
-class _FrozenArrays(Mapping[str, FloatArray]):
+class _FrozenArrays(GroupMapping[FloatArray]):
     """Mapping from grouping factor to a read-only array."""
 
     __slots__ = ("_arrays",)
@@ -80,7 +81,7 @@ class _FrozenArrays(Mapping[str, FloatArray]):
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class RandomEffects(Renderable, Mapping[str, pd.DataFrame]):
+class RandomEffects(Renderable, GroupMapping[pd.DataFrame]):
     """Conditional modes of the random effects, by grouping factor.
 
     Index it with a grouping factor for a data frame with one row per level and one column per

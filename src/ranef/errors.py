@@ -58,7 +58,8 @@ class UnknownVariableError(FormulaError, KeyError):
     ) -> UnknownVariableError:
         """Build the error for column ``name``, with the closest existing names as a hint."""
         columns = [str(column) for column in available]
-        close = difflib.get_close_matches(name, columns, n=3, cutoff=0.6)
+        close = [column for column in columns if column.casefold() == name.casefold()]
+        close = close or difflib.get_close_matches(name, columns, n=3, cutoff=0.6)
         hint = f" Did you mean {_either(close)}?" if close else ""
         shown = ", ".join(columns[:20]) + (", ..." if len(columns) > 20 else "")
         return cls(

@@ -24,7 +24,7 @@ from ranef.objective import Objective, State
 from ranef.typing import FloatArray
 
 # The residual sum of squares must exceed this, relative to the response, to be more than rounding.
-SMALLEST_RESIDUAL = 1e-13
+SMALLEST_RESIDUAL = 4e-15
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,7 +91,7 @@ class Problem:
             If they are not as many finite numbers as the model has parameters; names ``argument``.
         """
         names = self.theta_names()
-        if isinstance(values, pd.Series) and set(values.index) == set(names):
+        if isinstance(values, pd.Series) and sorted(map(str, values.index)) == sorted(names):
             values = values.reindex(names)  # named values are taken by name, in any order
         try:
             theta: FloatArray = np.asarray(values, dtype=float)
@@ -173,12 +173,12 @@ def _check_fixed(
     weighted = response if root_weights is None else response * root_weights
     total = float(np.sqrt(weighted @ weighted))
     left = float(np.sqrt(basis.residual @ basis.residual))
-    if not 1e-140 < total < 1e140:
+    if not 1e-60 < total < 1e60:
         raise FitError(
-            f"the values of {design.response} are too {'small' if total < 1 else 'large'} to be "
-            "squared: change its units."
+            f"the values of {design.response} (weighted) are too "
+            f"{'small' if total < 1 else 'large'}: change its units, or those of the weights."
         )
-    if left <= SMALLEST_RESIDUAL * np.sqrt(n) * total:
+    if left <= SMALLEST_RESIDUAL * total:
         raise FitError(
             f"the fixed effects explain {design.response} exactly: nothing is left for random "
             "effects and residuals. Is the response among the predictors?"

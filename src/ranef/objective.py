@@ -147,13 +147,8 @@ class Objective:
         if f is None:
             return None
         solution = solve(f)
+        F, gradient = self._slopes(f, solution, T, chart)
         scale = self.nu / f.r2
-        F = tuple(
-            trace - scale * (t @ t.T)
-            for trace, t in zip(trace_gradient(f, self.reml), solution.t, strict=True)
-        )
-        slopes = [2.0 * part @ t for part, t in zip(F, T, strict=True)]
-        gradient = chart.read(tuple(slopes))
         score, information = self._scores(f, solution, T, chart)
         curvature = scale * information
         average = curvature - (scale / f.r2) * np.outer(score, score) + _same_column(F, chart)
@@ -164,6 +159,28 @@ class Objective:
             return None if traces is None else average + curvature - traces
 
         return Evaluation(T, chart, self._value(f), gradient, average, exact, F, self._rounding(f))
+
+    def _slopes(
+        self, f: Factorization, solution: Solution, T: Factors, chart: Chart
+    ) -> tuple[tuple[FloatArray, ...], FloatArray]:
+        """Return F for every factor, and the gradient in the coordinates of the chart."""
+        scale = self.nu / f.r2
+        F = tuple(
+            trace - scale * (t @ t.T)
+            for trace, t in zip(trace_gradient(f, self.reml), solution.t, strict=True)
+        )
+        return F, chart.read(tuple(2.0 * part @ t for part, t in zip(F, T, strict=True)))
+
+    def gradient(self, T: Factors, chart: Chart) -> FloatArray:
+        """Return the gradient alone, without curvature.
+
+        Raises
+        ------
+        numpy.linalg.LinAlgError
+            Where rounding makes the system indefinite.
+        """
+        state = self.state(T)
+        return self._slopes(state.factorization, state.solution, T, chart)[1]
 
     def _rounding(self, f: Factorization) -> float:
         """Return a bound on the rounding error of the criterion.
@@ -211,10 +228,8 @@ class Objective:
         for i in range(chart.size):
             step = np.zeros(chart.size)
             step[i] = DIFFERENCE * max(1.0, abs(x[i]))
-            ends = [self.evaluate(chart.write(T, x + s * step), chart) for s in (1.0, -1.0)]
-            if ends[0] is None or ends[1] is None:
-                raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
-            rows.append((ends[0].gradient - ends[1].gradient) / (2.0 * step[i]))
+            ends = [self.gradient(chart.write(T, x + s * step), chart) for s in (1.0, -1.0)]
+            rows.append((ends[0] - ends[1]) / (2.0 * step[i]))
         hessian = np.array(rows)
         result: FloatArray = 0.5 * (hessian + hessian.T)
         return result

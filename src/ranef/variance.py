@@ -12,10 +12,10 @@ Everything is on the scale of the response: the residual variance is multiplied 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -23,6 +23,7 @@ import pandas as pd
 from ranef.errors import UnknownVariableError
 from ranef.names import make_unique
 from ranef.tables.document import Document, Table
+from ranef.tables.mapping import GroupMapping
 from ranef.tables.renderable import Renderable
 from ranef.tables.text import render_text
 from ranef.tables.variances import VarianceRows, variance_table
@@ -73,7 +74,7 @@ class VarianceComponent:
             yield VarianceComponent(self.group, (name,), self.cov[i : i + 1, i : i + 1])
 
 
-class PerGroup(Mapping[str, T], Generic[T]):
+class PerGroup(GroupMapping[T]):
     """Read-only mapping from grouping factor to a table that is made when asked for.
 
     Iteration gives the grouping factors. The names of single blocks as they are printed

@@ -130,3 +130,27 @@ def test_contrasts_can_be_named_in_several_ways() -> None:
     for spelling in (*spellings, "contr.treatment, base = 2"):
         design = build_design(f"y ~ C(b, {spelling}) + (1 | g)", the_data())
         assert [name[-6:] for name in design.x_names[1:]] == ["[T.b1]", "[T.b3]"]
+
+
+# levels(relevel(factor(c("b", "a", "c", "10")), ref)) of R 4.2.2
+RELEVELLED = {
+    "2": ["a", "10", "b", "c"],
+    "2.7": ["a", "10", "b", "c"],
+    "1": ["10", "a", "b", "c"],
+    "4": ["c", "10", "a", "b"],
+    "'10'": ["10", "a", "b", "c"],
+    "'b'": ["b", "10", "a", "c"],
+}
+
+
+@pytest.mark.parametrize("ref", RELEVELLED)
+def test_relevel_takes_levels_and_positions(ref: str) -> None:
+    """A string is a level, a number its position."""
+    data = {
+        "y": [1.0, 3.0, 2.0, 5.0, 4.0, 7.0, 6.0, 9.0],
+        "f": ["b", "a", "c", "10"] * 2,
+        "g": list("uuuuvvvv"),
+    }
+    design = build_design(f"y ~ 0 + relevel(f, ref = {ref}) + (1 | g)", data)
+    levels = [name.rpartition("[")[2].rstrip("]") for name in design.x_names]
+    assert levels == RELEVELLED[ref]

@@ -30,7 +30,7 @@ GIVEN: dict[str, Any] = {
     "name": "w",
     "array": np.arange(1, 9),
     "list": list(range(1, 9)),
-    "series with another index": pd.Series(np.arange(1, 9), index=range(10, 18)),
+    "series in another order": pd.Series(np.arange(8, 0, -1), index=range(7, -1, -1)),
     "nullable": pd.Series(range(1, 9), dtype="Int64"),
     "polars": pl.Series(range(1, 9)),
 }
@@ -43,6 +43,33 @@ def test_names_and_values_are_the_same(role: str, kind: str) -> None:
     design = build_design("y ~ x + (1 | g)", the_data(), **{role: GIVEN[kind]})
     np.testing.assert_array_equal(getattr(design, role), np.arange(1.0, 9))
     assert getattr(design, role).dtype == np.float64
+
+
+def test_a_series_goes_by_its_labels() -> None:
+    """Rows are matched by label where both sides have labels, and by position elsewhere."""
+    data = the_data().set_axis(list("hgfedcba"))
+    weights = pd.Series(np.arange(8.0, 0, -1), index=list("abcdefgh"))
+    formula = "y ~ x + (1 | g)"
+    np.testing.assert_array_equal(
+        np.asarray(build_design(formula, data, weights=weights).weights), np.arange(1.0, 9)
+    )
+    columns = {name: data[name] for name in data}
+    for labelled in (data, columns):
+        with pytest.raises(DataError, match=r"weights is a pandas Series whose index differs"):
+            build_design(formula, labelled, weights=weights.set_axis(range(8)))
+    for plain in (pl.from_pandas(data), {name: data[name].tolist() for name in data}):
+        design = build_design(formula, plain, weights=weights)
+        np.testing.assert_array_equal(np.asarray(design.weights), np.arange(8.0, 0, -1))
+
+
+def test_repeated_labels_are_accepted_in_the_same_order_only() -> None:
+    """Equal indices need no matching; labels that occur twice cannot be matched."""
+    data = the_data().set_axis(list("aabbccdd"))
+    weights = data["w"] * 2.0
+    design = build_design("y ~ x + (1 | g)", data, weights=weights)
+    np.testing.assert_array_equal(np.asarray(design.weights), weights)
+    with pytest.raises(DataError, match="index differs"):
+        build_design("y ~ x + (1 | g)", data, weights=weights.iloc[::-1])
 
 
 def test_all_offsets_are_added() -> None:

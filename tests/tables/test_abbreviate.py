@@ -30,3 +30,9 @@ def test_abbreviations_of_different_names_differ():
     """However short, two names never become one."""
     names = [f"condition[T.level{i}]:day" for i in range(30)]
     assert len(set(abbreviate(names, 4))) == 30
+
+
+def test_brackets_are_kept_on_request():
+    """R lets a closing bracket go; a name with half of a pair reads badly."""
+    assert abbreviate(["factor(f)B"], 2) == ("f(",)
+    assert abbreviate(["factor(f)B"], 2, brackets=True) == ("f()",)

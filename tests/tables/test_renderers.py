@@ -160,3 +160,14 @@ def test_tables_are_rectangular():
     """Columns of different length are refused when the table is made."""
     with pytest.raises(ValueError, match="differ in length"):
         Table("", (numbers("a", ["1"]), numbers("b", ["1", "2"])))
+    with pytest.raises(ValueError, match="differ in length"):
+        Table("", (Column("a", ("1",), in_text=numbers("a", ["1", "2"])),))
+
+
+def test_a_column_may_be_narrower_in_plain_text():
+    """What stands in for a column is shown in plain text and nowhere else."""
+    column = Column("Intercept", ("long",), in_text=Column("Int", ("l",)))
+    document = Document("", (Table("", (labels("", ["a"]), column)),))
+    assert render_text(document) == "  Int\na   l"
+    for render in (render_markdown, render_latex, render_html):
+        assert "Intercept" in render(document) and "long" in render(document)

@@ -68,6 +68,29 @@ def test_a_failed_fit_is_said(summarize):
     assert max(map(len, text.split("\n"))) <= 80
 
 
+def test_an_ambiguous_fit_is_said(summarize):
+    """A minimum that other parameters share is not simply good."""
+    message = "converged, but the data do not determine the covariance parameters"
+    summary = summarize(convergence=Verdict(status="converged, ambiguous", message=message))
+    assert not summary.converged and str(summary).endswith(message)
+
+
+def test_many_null_directions_are_wrapped(fitted, coefficients):
+    """A long verdict about combinations of effects fits a terminal, and no name is broken."""
+    names = [f"condition[T.level-{i}]:x" for i in range(40)]
+    message = "the fit is singular: the combination " + " - 0.25 ".join(names)
+    verdict = Verdict(status="converged, singular", message=message)
+    text = str(
+        build_summary(
+            fitted("sleepstudy", is_singular=True, convergence=verdict),
+            coefficients("sleepstudy"),
+            "satterthwaite",
+        )
+    )
+    assert max(map(len, text.split("\n"))) <= 80
+    assert all(name in text for name in names)
+
+
 def test_dropped_rows_are_counted(summarize):
     """Rows with missing values are counted, per variable."""
     text = str(summarize(design=design(190, {"Reaction": 7, "Days": 4, "Subject": 0})))
@@ -88,6 +111,42 @@ def test_aliased_coefficients_print_as_nan(fitted, coefficients):
     text = str(build_summary(fitted("aliased"), table, "satterthwaite"))
     (row,) = [line for line in text.split("\n") if line.startswith("Twice")]
     assert row.split() == ["Twice"] + ["NaN"] * 5
+
+
+@pytest.fixture
+def rank_deficient(fitted, coefficients):
+    """Return a function that makes a summary with some columns that others determine."""
+
+    def make(count):
+        names = [f"site{i}" for i in range(count)]
+        table = coefficients("sleepstudy")
+        table = pd.concat([table, pd.DataFrame(np.nan, index=names, columns=table.columns)])
+        model = fitted("sleepstudy", dropped_columns=tuple(names))
+        return build_summary(model, table, "satterthwaite")
+
+    return make
+
+
+def test_hundreds_of_aliased_columns_are_counted(rank_deficient):
+    """More than ten aliased columns have no rows, ten names, and a count; the numbers are kept."""
+    summary = rank_deficient(300)
+    text = str(summary)
+    note = " ".join(text[text.index("fixed-effect model") :].split())
+    assert note.startswith(
+        "fixed-effect model matrix is rank deficient: dropped 300 columns that other columns"
+        " determine: site0, site1, site2, site3, site4, site5, site6, site7, site8, site9"
+        " and 290 more (300 aliased columns not shown)"
+    )
+    assert text.count("site") == 10 and "NaN" not in text and len(text.split("\n")) < 40
+    assert summary.to_html().count("site") == 10
+    assert len(summary.coefficients) == 302
+
+
+def test_ten_aliased_columns_are_shown(rank_deficient):
+    """A few aliased columns keep their rows, and all are named."""
+    text = str(rank_deficient(10))
+    assert len([line for line in text.split("\n") if line.split()[1:] == ["NaN"] * 5]) == 10
+    assert "(site0," in text and "site9)" in " ".join(text.split()) and "not shown" not in text
 
 
 def test_weights_and_offset_are_mentioned(summarize):
@@ -123,6 +182,19 @@ def test_one_coefficient_has_no_correlation_table(summarize):
     summary = summarize("penicillin")
     assert "Correlation" not in str(summary)
     assert isinstance(summary.correlation, pd.DataFrame)
+
+
+def test_names_are_abbreviated_in_plain_text_only(fitted, coefficients):
+    """Papers and notebooks have room for the names of correlated coefficients."""
+    names = ["Intercept", "C(group, contr.helmert)[H.2]:condition[T.incongruent]"]
+    vcov = fitted("sleepstudy").vcov.set_axis(names, axis=0).set_axis(names, axis=1)
+    summary = build_summary(
+        fitted("sleepstudy", vcov=vcov), coefficients("sleepstudy"), "satterthwaite"
+    )
+    plain = str(summary).split("Correlation of Fixed Effects")[1].split("\n")
+    assert plain[1].split() == ["Intrcp"] and plain[2].split() == ["C(g,c.):cndtn", "-0.138"]
+    for other in (summary.to_html(), summary.to_latex(), summary.to_markdown().replace("\\", "")):
+        assert all(name in other.replace("\\", "") for name in names) and "Intrcp" not in other
 
 
 def test_no_fixed_effects_at_all(fitted, coefficients):

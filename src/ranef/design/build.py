@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ranef.design.checks import check_design, check_rows
+from ranef.design.checks import check_design, check_names, check_rows
 from ranef.design.coding import full_codings
 from ranef.design.columns import FactorSource, NumericSource, Product, Source, stack
 from ranef.design.evaluate import Evaluator
@@ -46,7 +46,8 @@ def build_design(
     formula : ModelFormula or str
     data : pandas, polars or pyarrow table, or dict of columns
     weights : str or array (n_total,), optional
-        Column or values; one positive number for each row of the data.
+        Column or values; one positive number for each row of the data. A pandas Series is
+        aligned with a pandas frame by its index.
     offset : str or array (n_total,), optional
         Column or values, added to the ``offset()`` terms.
     contrasts : mapping of str to str, optional
@@ -77,6 +78,7 @@ def build_design(
     ['a', 'b']
     """
     check_choice("na_action", na_action, NaAction)
+    _check_context(context)
     frame = open_frame(data)
     if not isinstance(formula, ModelFormula):
         formula = parse_formula(formula, frame.names)
@@ -90,6 +92,7 @@ def build_design(
     y = maker.response(formula.response)
     X, fixed = _fixed_part(formula, maker, offset if isinstance(offset, str) else None)
     terms = _random_part(formula, maker, X, fixed.names)
+    check_names([fixed, *(term.spec for term in terms)])
     design = Design(
         formula=formula,
         response=formula.response.label,
@@ -106,6 +109,14 @@ def build_design(
     )
     check_design(design)
     return design
+
+
+def _check_context(context: Any) -> None:
+    if context is not None and not isinstance(context, Mapping):
+        raise OptionError(
+            "context must be a dict from names to functions and constants, such as "
+            f"{{'half': half}}; got {context!r}."
+        )
 
 
 def _used(context: Mapping[str, Any], formula: ModelFormula) -> dict[str, Any]:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import numpy as np
 
 from ranef.design.frame import Frame
+from ranef.design.spec import ColumnSpec
 from ranef.design.types import Design, RandomTerm
 from ranef.errors import DataError
 
@@ -13,6 +16,25 @@ def check_rows(frame: Frame) -> None:
     """Raise DataError if there are no rows."""
     if frame.size == 0:
         raise DataError("the data are empty: there are no rows.")
+
+
+def check_names(specs: Iterable[ColumnSpec]) -> None:
+    """Raise DataError if columns of different terms have the same name.
+
+    Estimates are found by name, and so are columns that fixed and random part share.
+    """
+    owners: dict[str, str] = {}
+    for spec in specs:
+        labels = ["the intercept"] if spec.intercept else []
+        for part in spec.terms:
+            labels += [f"the term {part.label!r}"] * (part.stop - part.start)
+        for name, label in zip(spec.names, labels, strict=True):
+            owner = owners.setdefault(name, label)
+            if owner != label:
+                raise DataError(
+                    f"{owner} and {label} both have a column called {name!r} in the model; rename "
+                    "the variable in the data."
+                )
 
 
 def check_design(design: Design) -> None:

@@ -24,6 +24,7 @@ from ranef.design.functions import CONSTANTS, FUNCTIONS, STATEFUL, signature_err
 from ranef.design.values import FactorValue, Matrix, as_number, from_returned
 from ranef.errors import DataError, FormulaError, RanefError, UnknownVariableError
 from ranef.formula import Expression
+from ranef.formula.expression import constant_names
 from ranef.formula.nodes import Call, Constant, Listing, Name, Node, Operation, render
 
 Result: TypeAlias = (
@@ -64,6 +65,14 @@ class Evaluator:
 
     def check(self, expression: Expression) -> None:
         """Raise unless every name and function of the expression is known."""
+        words = [word for word in constant_names(expression.node) if word in self.frame]
+        if words:
+            raise FormulaError(
+                f"{words[0]!r} is a constant of the formula language; the column of this name is "
+                f"written in backquotes: `{words[0]}`.",
+                self.source,
+                expression.span,
+            )
         self._check(expression.node)
 
     def columns_of(self, expression: Expression) -> tuple[str, ...]:

@@ -65,16 +65,27 @@ def ordered(
 
 
 def relevel(x: Any, ref: Any, *, _state: dict[str, Any]) -> FactorValue:
-    """Put the level ``ref`` first."""
+    """Put the level ``ref`` first: a string is the level itself, a number its position, as in R."""
     found = as_factor(x)
     if "levels" in _state:  # the order was settled by the training data
         return found
-    first = found.code_of(ref)
+    first = found.code_of(ref) if isinstance(ref, str) else _position(ref, found)
     if first < 0:
         raise DataError(f"{ref!r} is not a level.")
     rest = [level for code, level in enumerate(found.levels) if code != first]
     _state["levels"] = (found.levels[first], *rest)
     return _with_levels(found, _state["levels"])
+
+
+def _position(ref: Any, found: FactorValue) -> int:
+    """Return the code at a position that counts from 1."""
+    number = isinstance(ref, int | float) and not isinstance(ref, bool)
+    if not number or not 1 <= ref <= len(found.levels):
+        raise DataError(
+            f"ref must be a level in quotes, or a position from 1 to {len(found.levels)} in "
+            f"{', '.join(map(repr, map(str, found.levels[:10])))}; got {ref!r}."
+        )
+    return int(ref) - 1
 
 
 def coded(

@@ -28,6 +28,8 @@ class Frame:
         Number of rows.
     index : pandas.Index
         The caller's row labels; a RangeIndex where there are none.
+    labelled : bool
+        Whether the rows have labels, as those of pandas do.
     read : callable
         Position of a column -> Column; use `column`.
     """
@@ -35,6 +37,7 @@ class Frame:
     names: tuple[str, ...]
     size: int
     index: pd.Index
+    labelled: bool
     read: Callable[[int, str], Column]
     cache: dict[str, Column] = field(default_factory=dict)
 
@@ -96,6 +99,7 @@ def open_frame(data: Any) -> Frame:
         names,
         len(table),
         pd.RangeIndex(len(table)),
+        False,
         lambda position, name: column_from_narwhals(table[:, position], name),
     )
 
@@ -107,6 +111,7 @@ def _from_pandas(data: pd.DataFrame) -> Frame:
         tuple(map(str, data.columns)),
         len(data),
         data.index,
+        True,
         lambda position, name: column_from_series(data.iloc[:, position], name),
     )
 
@@ -117,14 +122,30 @@ def _from_mapping(data: Mapping[Any, Any]) -> Frame:
     keys = list(data)
     first = next((data[key] for key in keys if not _is_scalar(data[key])), ())
     size = len(first)
-    series = (data[key] for key in keys if isinstance(data[key], pd.Series))
-    index = next((one.index for one in series if len(one) == size), pd.RangeIndex(size))
+    labels = _shared_index(data, size)
     return Frame(
         tuple(map(str, keys)),
         size,
-        index,
+        pd.RangeIndex(size) if labels is None else labels,
+        labels is not None,
         lambda position, name: _column_from_values(data[keys[position]], name),
     )
+
+
+def _shared_index(data: Mapping[Any, Any], size: int) -> pd.Index | None:
+    """Return the row labels of the pandas columns in a dict, if there are any."""
+    first: tuple[Any, pd.Index] | None = None
+    for key, values in data.items():
+        if not isinstance(values, pd.Series) or len(values) != size:
+            continue
+        if first is None:
+            first = key, values.index
+        elif not first[1].equals(values.index):
+            raise DataError(
+                f"the columns {str(first[0])!r} and {str(key)!r} are pandas Series with different "
+                "indices; put them into a data frame, or give arrays, which go by position."
+            )
+    return None if first is None else first[1]
 
 
 def _column_from_values(values: Any, name: str) -> Column:

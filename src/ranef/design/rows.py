@@ -78,7 +78,8 @@ def read_numbers(role: str, given: Any, frame: Frame) -> Numbers | None:
     role : str
         The name of the argument.
     given : str, array-like or None
-        A column of the data, or one number per row.
+        A column of the data, or one number per row. A pandas Series goes by its labels where the
+        data have labels, everything else by position.
     frame : Frame
 
     Returns
@@ -105,6 +106,8 @@ def read_numbers(role: str, given: Any, frame: Frame) -> Numbers | None:
         if column.missing is not None:
             values[column.missing] = np.nan
         return Numbers(given, values)
+    if isinstance(given, pd.Series) and frame.labelled:
+        given = _aligned(role, given, frame.index)
     try:
         values = np.array(pd.to_numeric(pd.Series(given)).to_numpy(np.float64, na_value=np.nan))
     except (TypeError, ValueError):
@@ -115,6 +118,18 @@ def read_numbers(role: str, given: Any, frame: Frame) -> Numbers | None:
     if values.shape != (frame.size,):
         raise DataError(f"{role} has {len(values)} values; the data have {frame.size} rows.")
     return Numbers(role, values)
+
+
+def _aligned(role: str, given: pd.Series, index: pd.Index) -> pd.Series:
+    """Return a Series in the order of the data's rows."""
+    if len(given) != len(index) or given.index.equals(index):  # the length is checked by the caller
+        return given
+    if given.index.is_unique and index.is_unique and index.isin(given.index).all():
+        return given.reindex(index)
+    raise DataError(
+        f"{role} is a pandas Series whose index differs from that of the data; give it the same "
+        "labels, or use to_numpy() to go by position."
+    )
 
 
 def find_rows(

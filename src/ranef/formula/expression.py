@@ -110,8 +110,25 @@ def parse_expression(formula: str, start: int = 0, stop: int | None = None) -> E
     node = reader.read(0)
     extra = reader.peek()
     if extra is not None:
-        raise reader.error(_unexpected(extra.text), extra)
+        raise reader.error(reader.unexpected(), extra)
     return Expression.from_node(node)
+
+
+def constant_names(node: Node) -> tuple[str, ...]:
+    """Return the words that are read as this constant, such as ``None``: none for other nodes."""
+    if not isinstance(node, Constant):
+        return ()
+    # 1 == True, but it is not written like that
+    return tuple(
+        word
+        for word, value in _CONSTANTS.items()
+        if type(value) is type(node.value) and value == node.value
+    )
+
+
+def backquote_hint(first: str, second: str) -> str:
+    """Say how a name of two words is written."""
+    return f" If {first + ' ' + second!r} is one name, write it in backquotes."
 
 
 class _Reader:
@@ -130,6 +147,15 @@ class _Reader:
     def error(self, message: str, lexeme: Lexeme | None) -> FormulaError:
         span = (self.stop - 1, self.stop) if lexeme is None else (lexeme.start, lexeme.end)
         return FormulaError(message, self.formula, span)
+
+    def unexpected(self) -> str:
+        """Return what is wrong with the next lexeme."""
+        lexeme = self.peek()
+        before = self.lexemes[self.position - 1] if self.position else None
+        message = _unexpected_in(lexeme)
+        if lexeme is not None and before is not None and before.kind == lexeme.kind == "name":
+            message += backquote_hint(before.text, lexeme.text)
+        return message
 
     def next(self) -> Lexeme:
         lexeme = self.peek()
@@ -209,14 +235,14 @@ class _Reader:
         if self.accept(","):
             return self.read_listing(opening, [node], ")")
         if not self.accept(")"):
-            raise self.error(_unexpected_in(self.peek()), self.peek())
+            raise self.error(self.unexpected(), self.peek())
         return node
 
     def read_listing(self, opening: Lexeme, nodes: list[Node], closer: str) -> Listing:
         while not self.accept(closer):
             nodes.append(self.read(0))
             if not self.accept(",") and not self._at(closer):
-                raise self.error(_unexpected_in(self.peek()), self.peek())
+                raise self.error(self.unexpected(), self.peek())
         for node in nodes:
             if not isinstance(node, Constant):
                 raise FormulaError("only constants can be listed.", self.formula, node.span)
@@ -238,7 +264,7 @@ class _Reader:
             else:
                 named[name.text] = self.read(0)
             if not self.accept(",") and not self._at(")"):
-                raise self.error(_unexpected_in(self.peek()), self.peek())
+                raise self.error(self.unexpected(), self.peek())
         span = (function.start, self.lexemes[self.position - 1].end)
         if function.text in _STRUCTURED and _has_bar(arguments):
             raise FormulaError(

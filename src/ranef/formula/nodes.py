@@ -83,6 +83,12 @@ def is_plain_name(text: str) -> bool:
     return bare.isidentifier() and not (text[0] == "." and text[1:2].isdigit())
 
 
+def is_number(node: Node) -> bool:
+    """Tell whether the node is a number, TRUE and FALSE not being any."""
+    value = node.value if isinstance(node, Constant) else None
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def quote_name(text: str) -> str:
     """Return ``text`` as it has to be written in a formula."""
     return text if is_plain_name(text) else f"`{text}`"

@@ -15,7 +15,7 @@ from functools import lru_cache
 from formulaic.parser.types import Token
 
 from ranef.errors import FormulaError
-from ranef.formula.expression import Expression, parse_expression
+from ranef.formula.expression import Expression, constant_names, parse_expression
 from ranef.formula.lexer import one_line
 from ranef.formula.nodes import Call, walk
 from ranef.formula.operators import token_span
@@ -78,9 +78,8 @@ def _parse(formula: str, columns: tuple[str, ...] | None) -> ModelFormula:
     has_dot = any(is_dot(token) for token in right)
     if has_dot:
         right = reader.expand_dots(right, response, columns)
-    fixed_tokens, groups = reader.cut_out_groups(right)
-    fixed, offsets, kept = reader.read_fixed(fixed_tokens, response)
-    random = tuple(term for index, terms in enumerate(groups) if index in kept for term in terms)
+    fixed_tokens, random = reader.cut_out_groups(right, response)
+    fixed, offsets = reader.read_fixed(fixed_tokens, response)
     if not random:
         raise FormulaError(
             "the formula has no random term; ranef needs at least one, such as (1 | group). "
@@ -89,7 +88,7 @@ def _parse(formula: str, columns: tuple[str, ...] | None) -> ModelFormula:
             span_of(right),
         )
     _refuse_duplicates(random, formula)
-    model = ModelFormula(formula, response, fixed, random, offsets, one_line(formula))
+    model = ModelFormula(formula, response, fixed, tuple(random), offsets, one_line(formula))
     return model.with_terms() if has_dot else model
 
 
@@ -121,7 +120,8 @@ def _read_response(tokens: Sequence[Token], formula: str) -> Expression:
             raise FormulaError("'.' cannot be the response.", formula, token_span(token))
     response = parse_expression(formula, start, end)
     if not response.names:
-        raise FormulaError("the response names no variable.", formula, (start, end))
+        hint = " A column of this name goes into backquotes." * bool(constant_names(response.node))
+        raise FormulaError(f"the response names no variable.{hint}", formula, (start, end))
     for node in walk(response.node):
         if isinstance(node, Call) and node.function in ("cbind", "offset"):
             raise FormulaError(

@@ -16,19 +16,19 @@ from formulaic.parser.types import OrderedSet, Token
 from formulaic.parser.types import Term as RawTerm
 
 from ranef.errors import FormulaError
-from ranef.formula.expression import Expression
+from ranef.formula.expression import Expression, backquote_hint, constant_names
 from ranef.formula.lexer import one_line
-from ranef.formula.nodes import Call, Name, Span
-from ranef.formula.operators import RANDOM_PREFIX, Resolver, is_intercept, token_span
+from ranef.formula.nodes import Call, Name, Node, Span, is_plain_name
+from ranef.formula.operators import RANDOM_PREFIX, Resolver, expand, token_span
 from ranef.formula.terms import GroupTerm, Term, TermSum
 from ranef.formula.tokens import (
     KIND,
     BarGroup,
     find_groups,
     is_dot,
+    merge_signs,
     name_token,
     span_of,
-    with_intercept,
 )
 
 _GROUP_FUNCTIONS = {"factor", "as.factor"}
@@ -50,76 +50,65 @@ class TermReader:
     formula: str
     expressions: dict[str, Expression]
 
-    def read_terms(self, tokens: Sequence[Token]) -> OrderedSet[RawTerm]:
-        """Apply the term algebra to tokens with an explicit intercept."""
+    def read_terms(self, tokens: Sequence[Token]) -> tuple[OrderedSet[RawTerm], bool]:
+        """Apply the term algebra; say also whether there is an intercept."""
         try:
-            tree = tokens_to_ast(tokens, Resolver(self.formula))
+            tree = tokens_to_ast(merge_signs(tokens, self.formula), Resolver(self.formula))
         except FormulaicError as error:
             raise _explain(error, tokens, self.formula) from None
         if tree is None:
             raise FormulaError(
                 "there is nothing in these parentheses.", self.formula, span_of(tokens)
             )
-        terms: OrderedSet[RawTerm] = tree.to_terms()  # type: ignore[assignment]
-        return terms
+        return expand(tree, self.formula)
 
-    def read_sum(self, tokens: Sequence[Token]) -> tuple[TermSum, list[RawTerm]]:
-        """Return the terms of a token list, and the placeholders of random terms apart."""
-        raw = self.read_terms(with_intercept(tokens))
+    def read_sum(self, tokens: Sequence[Token], response: Expression) -> TermSum:
+        """Return the terms of a token list, without the placeholders of random terms."""
+        raw, intercept = self.read_terms(tokens)
         order = self._variable_order(tokens)
         terms: list[Term] = []
-        placeholders: list[RawTerm] = []
-        intercept = False
         for term in raw:
-            if is_intercept(term):
-                self._check_one(term)
-                intercept = True
-            elif term.factors[0].expr.startswith(RANDOM_PREFIX):
-                placeholders.append(term)
-            else:
-                factors = [f for f in term.factors if f.expr in self.expressions]
-                if len(factors) < len(term.factors):
-                    self._check_one(term)
-                factors.sort(key=lambda factor: order[factor.expr])
-                terms.append(Term(tuple(self.expressions[f.expr] for f in factors)))
-        terms.sort(key=lambda term: len(term.factors))
-        return TermSum(intercept, tuple(terms)), placeholders
-
-    def read_fixed(
-        self, tokens: Sequence[Token], response: Expression
-    ) -> tuple[TermSum, tuple[Expression, ...], set[int]]:
-        """Return fixed terms, offsets, and which random terms are kept (``-`` removes them)."""
-        total, placeholders = self.read_sum(tokens)
-        kept = {int(term.factors[0].expr.removeprefix(RANDOM_PREFIX)) for term in placeholders}
-        offsets = []
-        terms = []
-        for term in total.terms:
-            if any(factor.is_offset for factor in term.factors):
-                offsets.append(self._read_offset(term))
-            elif term.factors == (response,):
+            if term.factors[0].expr.startswith(RANDOM_PREFIX):
+                continue
+            factors = sorted(term.factors, key=lambda factor: order[factor.expr])
+            terms.append(Term(tuple(self.expressions[f.expr] for f in factors)))
+            if terms[-1].factors == (response,):
                 # R drops it with a warning; a model that was not asked for is worse than an error
                 raise FormulaError(
                     f"the response {response.label!r} is also a predictor; remove it from the "
                     "right-hand side.",
                     self.formula,
-                    term.factors[0].span,
+                    token_span(factors[0].token),
                 )
+        terms.sort(key=lambda term: len(term.factors))
+        return TermSum(intercept, tuple(terms))
+
+    def read_fixed(
+        self, tokens: Sequence[Token], response: Expression
+    ) -> tuple[TermSum, tuple[Expression, ...]]:
+        """Return fixed terms and offsets."""
+        total = self.read_sum(tokens, response)
+        offsets = []
+        terms = []
+        for term in total.terms:
+            if any(factor.is_offset for factor in term.factors):
+                offsets.append(self._read_offset(term))
             else:
                 terms.append(term)
-        return TermSum(total.intercept, tuple(terms)), tuple(offsets), kept
+        return TermSum(total.intercept, tuple(terms)), tuple(offsets)
 
     def cut_out_groups(
-        self, tokens: Sequence[Token]
-    ) -> tuple[list[Token], list[tuple[GroupTerm, ...]]]:
+        self, tokens: Sequence[Token], response: Expression
+    ) -> tuple[list[Token], list[GroupTerm]]:
         """Read every ``( | )`` and leave a placeholder in its place."""
         left: list[Token] = []
-        groups: list[tuple[GroupTerm, ...]] = []
+        groups: list[GroupTerm] = []
         position = 0
         for group in sorted(find_groups(tokens, self.formula), key=lambda g: g.opening):
             left += tokens[position : group.opening]
             span = span_of(tokens[group.opening : group.closing + 1])
             left.append(name_token(f"{RANDOM_PREFIX}{len(groups)}", span))
-            groups.append(self._read_group(tokens, group, span))
+            groups += self._read_group(tokens, group, span, response)
             position = group.closing + 1
         left += tokens[position:]
         return left, groups
@@ -155,7 +144,7 @@ class TermReader:
         return result
 
     def _read_group(
-        self, tokens: Sequence[Token], group: BarGroup, span: Span
+        self, tokens: Sequence[Token], group: BarGroup, span: Span, response: Expression
     ) -> tuple[GroupTerm, ...]:
         inside = tokens[group.opening + 1 : group.bar]
         behind = tokens[group.bar + 1 : group.closing]
@@ -167,7 +156,7 @@ class TermReader:
             )
         if not behind:
             raise FormulaError("there is no group after the bar.", self.formula, span)
-        effects, _ = self.read_sum(inside)
+        effects = self.read_sum(inside, response)
         if not effects.intercept and not effects.terms:
             raise FormulaError("this random term has no effects.", self.formula, span)
         for term in effects.terms:
@@ -199,14 +188,15 @@ class TermReader:
             node = self.expressions[token.token].node if token.kind is KIND.NAME else None
             if node is not None and not _is_group(node):
                 raise FormulaError(
-                    "a group is a column, or factor() of a column; compute others in the data.",
+                    "a group is a column, or factor() of a column; compute others in the data."
+                    + _constant_hint(node),
                     self.formula,
                     span,
                 )
         # the order in which the user wrote the variables is kept: a:b is not b:a
         return [
             tuple(self.expressions[factor.expr] for factor in term.factors)
-            for term in self.read_terms(tokens)
+            for term in self.read_terms(tokens)[0]
         ]
 
     def _read_offset(self, term: Term) -> Expression:
@@ -223,22 +213,16 @@ class TermReader:
         names = (token.token for token in tokens if token.kind is KIND.NAME)
         return {name: index for index, name in enumerate(dict.fromkeys(names))}
 
-    def _check_one(self, term: RawTerm) -> None:
-        for factor in term.factors:
-            if factor.expr not in self.expressions and factor.expr != "1":
-                raise FormulaError(
-                    f"the number {factor.expr} is not a term; only 1 (the intercept) and 0 (none) "
-                    "are. Arithmetic goes inside I(...).",
-                    self.formula,
-                    token_span(factor.token),
-                )
-
 
 def _is_group(node: object) -> bool:
     if isinstance(node, Call):
         only_name = len(node.arguments) == 1 and isinstance(node.arguments[0], Name)
         return node.function in _GROUP_FUNCTIONS and only_name and not node.named
     return isinstance(node, Name)
+
+
+def _constant_hint(node: Node) -> str:
+    return " A column of this name goes into backquotes." if constant_names(node) else ""
 
 
 def _explain(error: FormulaicError, tokens: Sequence[Token], formula: str) -> FormulaError:
@@ -248,6 +232,11 @@ def _explain(error: FormulaicError, tokens: Sequence[Token], formula: str) -> Fo
         complete = before is not None and _ends_operand(before)
         if complete and _starts_operand(token):
             message = "an operator such as '+' is missing before this."
+            if before is not None and before.kind is KIND.NAME and token.kind is KIND.NAME:
+                # what the user wrote, not the tokens: a random term is a placeholder here
+                first, second = (formula[slice(*span_of([one]))] for one in (before, token))
+                if is_plain_name(first) and is_plain_name(second):
+                    message += backquote_hint(first, second)
             return FormulaError(message, formula, token_span(token))
         infix = token.kind is KIND.OPERATOR and (
             token.token not in ("+", "-") or (before is not None and _is_infix(before))

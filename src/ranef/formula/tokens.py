@@ -1,8 +1,8 @@
 """From the formula's characters to formulaic tokens, one list for each part of the formula.
 
 formulaic's tokenizer cuts the string; the passes here add what R's grammar has and formulaic's has
-not: `(effects | group)`, the intercept inside it, names quoted in backquotes, functions whose
-arguments are R. Every part is then an ordinary token list for formulaic's AST builder.
+not: `(effects | group)`, names quoted in backquotes, signs in a row, functions whose arguments
+are R. Every part is then an ordinary token list for formulaic's AST builder.
 """
 
 from __future__ import annotations
@@ -15,9 +15,9 @@ from formulaic.parser.algos.tokenize import tokenize
 from formulaic.parser.types import Token
 
 from ranef.errors import FormulaError
-from ranef.formula.expression import Expression, parse_expression
+from ranef.formula.expression import Expression, constant_names, parse_expression
 from ranef.formula.lexer import CLOSERS, OPERATORS, Lexeme, check_brackets, lex
-from ranef.formula.nodes import Name
+from ranef.formula.nodes import Name, is_number
 from ranef.formula.operators import token_span
 
 KIND = Token.Kind
@@ -60,6 +60,11 @@ def read_tokens(formula: str) -> tuple[list[Token], dict[str, Expression]]:
             tokens.extend(_split_operators(formula, start, end))
         elif token.kind in (KIND.NAME, KIND.PYTHON):
             expression = parse_expression(formula, start, end)
+            if is_number(expression.node) and not constant_names(
+                expression.node
+            ):  # R writes integers as 1L
+                tokens.append(_read_value(formula, start, end))
+                continue
             expressions.setdefault(expression.text, expression)
             tokens.append(_token(expression.text, KIND.NAME, start, end))
         elif token.kind is KIND.VALUE:
@@ -108,23 +113,25 @@ def find_groups(tokens: Sequence[Token], formula: str) -> list[BarGroup]:
     return groups
 
 
-def with_intercept(tokens: Sequence[Token]) -> list[Token]:
-    """Write the intercept out, as R implies it: ``1 +`` in front, and ``0`` turned into ``-1``."""
-    start = token_span(tokens[0]) if tokens else None
-    place = start[0] if start else 0
-    result = [_token("1", KIND.VALUE, place, place + 1)]
-    if not tokens or not _is_sign(tokens[0]):
-        result.append(_token("+", KIND.OPERATOR, place, place + 1))
-    for token in tokens:
-        if token.kind is KIND.VALUE and token.token == "0":
-            span = token_span(token) or (place, place + 1)
-            result += [
-                _token("-", KIND.OPERATOR, *span),
-                _token("1", KIND.VALUE, *span),
-            ]
-        else:
+def merge_signs(tokens: Sequence[Token], formula: str) -> list[Token]:
+    """Turn ``+ -`` into ``-`` and so on, which formulaic's AST builder does not take.
+
+    Signs multiply in front of a number. ``x + -z`` is refused: R takes nothing from nothing there
+    and silently leaves ``z`` as it is.
+    """
+    result: list[Token] = []
+    for index, token in enumerate(tokens):
+        before = result[-1] if result else None
+        if before is None or not (_is_sign(token) and _is_sign(before)):
             result.append(token)
-    return _merge_signs(result)
+            continue
+        following = tokens[index + 1 : index + 2]
+        number = bool(following) and (following[0].kind is KIND.VALUE or _is_sign(following[0]))
+        if token.token == "-" and not number:
+            raise FormulaError("write one sign between terms.", formula, span_of([before, token]))
+        text = "+" if before.token == token.token else "-"
+        result[-1] = _token(text, KIND.OPERATOR, *span_of([before, token]))
+    return result
 
 
 def span_of(tokens: Iterable[Token]) -> tuple[int, int]:
@@ -157,6 +164,8 @@ def _place(token: Token, formula: str) -> tuple[int, int]:
 
 def _check_operators(lexemes: Sequence[Lexeme], formula: str) -> None:
     """Raise FormulaError at operators that only mean something inside functions."""
+    if any(lexeme.text == "=" for lexeme in lexemes):
+        _check_equals(lexemes, formula)
     called: list[bool] = []  # for every open bracket: does it hold arguments?
     before: Lexeme | None = None
     for lexeme in lexemes:
@@ -172,6 +181,22 @@ def _check_operators(lexemes: Sequence[Lexeme], formula: str) -> None:
                 (lexeme.start, lexeme.end),
             )
         before = lexeme
+
+
+def _check_equals(lexemes: Sequence[Lexeme], formula: str) -> None:
+    """Raise FormulaError at an ``=`` that stands for the missing ``~``."""
+    depth = 0
+    for lexeme in lexemes:
+        if lexeme.kind == "operator" and lexeme.text == "~":
+            return
+        if lexeme.kind == "bracket":
+            depth += 1 if lexeme.text in CLOSERS else -1
+        elif lexeme.kind == "operator" and lexeme.text == "=" and not depth:
+            raise FormulaError(
+                "a formula needs a '~' between the response and the terms; write it for this '='.",
+                formula,
+                (lexeme.start, lexeme.end),
+            )
 
 
 def _tokenize(masked: str, formula: str) -> list[Token]:
@@ -201,30 +226,14 @@ def _read_value(formula: str, start: int, end: int) -> Token:
     if text[0] in "\"'":
         raise FormulaError("a string is not a term.", formula, (start, end))
     node = parse_expression(formula, start, end).node
-    return _token(
-        str(getattr(node, "value", text)) if not isinstance(node, Name) else text,
-        KIND.VALUE,
-        start,
-        end,
-    )
+    value = getattr(node, "value", text) if not isinstance(node, Name) else text
+    if isinstance(value, float) and value.is_integer():  # R takes 1.0 for 1
+        value = int(value)
+    return _token(str(value), KIND.VALUE, start, end)
 
 
 def _holds_group(groups: Iterable[BarGroup], opening: int) -> bool:
     return any(group.opening > opening for group in groups)
-
-
-def _merge_signs(tokens: Iterable[Token]) -> list[Token]:
-    """Turn ``+ -`` into ``-``, ``- -`` into ``+``: signs multiply."""
-    result: list[Token] = []
-    for token in tokens:
-        sign = _is_sign(token)
-        before = result[-1] if result else None
-        if sign and before is not None and _is_sign(before):
-            text = "+" if before.token == token.token else "-"
-            result[-1] = _token(text, KIND.OPERATOR, *span_of([before, token]))
-        else:
-            result.append(token)
-    return result
 
 
 def _is_sign(token: Token) -> bool:

@@ -31,13 +31,16 @@ from ranef.covariance.chart import (
 )
 from ranef.objective import Evaluation
 from ranef.optimize.control import Control
-from ranef.optimize.newton import Curvature, newton
+from ranef.optimize.newton import Curvature, newton, rounding_noise
 from ranef.optimize.result import Optimum, Surface
 
 # A verdict "converged" promises that the criterion is this close to its minimum.
 LARGEST_DECREMENT = 1e-5
-# Where the criterion itself is not known better than this, no point can be certified.
+# Where the criterion itself is not known better than this, rounding is to blame for a decrement
+# that does not vanish.
 LARGEST_ROUNDING = 1e-3
+# Where it is not even known to this, derivatives are useless too.
+HOPELESS_ROUNDING = 1.0
 # Derivatives by a vanishing variance may be this negative: what they could gain is their square.
 KKT_TOLERANCE = 1e-4
 # Curvature per relative change of the parameters (deviance units) below which uniqueness is tried.
@@ -45,6 +48,9 @@ HARDLY_CURVED = 1e-3
 # How far aside the trial starts, how far apart two ends count as different, and how equal their
 # criteria must be.
 ASIDE, APART, EQUAL = 0.3, 0.02, 1e-6
+# A block is tried at zero unless x'Hx, twice the rise that curvature predicts, exceeds this; a
+# minimum there counts if it is lower by this much.
+CLEARLY_NEEDED, LOWER = 200.0, 1e-7
 # Relative size of a negative eigenvalue that rounding can explain.
 CURVATURE_TOLERANCE = 1e-7
 
@@ -59,6 +65,7 @@ class Verdict(Enum):
     STOPPED_SHORT = "not converged: the optimizer stopped short of the minimum"
     SADDLE = "not converged: the optimizer stopped where the criterion still curves down"
     FALSE_ZERO = "not converged: the optimizer stopped at a variance of zero that is not optimal"
+    LOCAL = "not converged: the optimizer stopped at a minimum that is not the lowest"
     IMPRECISE = "not converged: rounding errors hide the minimum"
     BREAKDOWN = "not converged: rounding errors made the equations indefinite"
 
@@ -107,8 +114,34 @@ def certify(surface: Surface, optimum: Optimum) -> tuple[Certificate, Factors | 
     )
     verdict, better = _mend(surface, optimum, certificate, here, curvature)
     if verdict is None:
-        verdict = _judge(surface, optimum, certificate, here, curvature)
+        verdict, better = _judge(surface, optimum, certificate, here, curvature)
     return replace(certificate, verdict=verdict), better
+
+
+def lower_without(
+    surface: Surface, optimum: Optimum, here: Evaluation, curvature: Curvature
+) -> Factors | None:
+    """Return factors with one covariance block at zero, if the criterion is lower there.
+
+    With very unequal groups the criterion can have a second minimum at a variance of zero. A block
+    whose removal must cost much by the curvature at hand is not tried.
+    """
+    chart = here.chart
+    x = chart.read(here.T)
+    hessian = (curvature.vectors * curvature.values) @ curvature.vectors.T
+    best, value = None, optimum.value - LOWER
+    for f, parts in enumerate(surface.blocks):
+        for start, stop in parts:
+            mine = (chart.factor == f) & (chart.row >= start) & (chart.row < stop)
+            inside = np.where(mine, x, 0.0)
+            if inside @ hessian @ inside > CLEARLY_NEEDED or not optimum.T[f][start:stop].any():
+                continue
+            T = tuple(t.copy() for t in optimum.T)
+            T[f][start:stop, start:stop] = 0.0
+            at_zero = surface.value(T)
+            if at_zero < value:
+                best, value = T, at_zero
+    return best
 
 
 def _mend(
@@ -125,9 +158,8 @@ def _mend(
             if better is not None:
                 return Verdict.FALSE_ZERO, better
     largest = float(np.abs(curvature.values).max())
-    if certificate.decrement <= max(
-        LARGEST_DECREMENT, here.rounding
-    ) and certificate.curvature < -CURVATURE_TOLERANCE * max(1.0, largest):
+    downwards = certificate.curvature < -CURVATURE_TOLERANCE * max(1.0, largest)
+    if downwards and certificate.decrement <= _attainable(here):
         better = _descend(surface, optimum, here, curvature)
         if better is not None:
             return Verdict.SADDLE, better
@@ -140,15 +172,28 @@ def _judge(
     certificate: Certificate,
     here: Evaluation,
     curvature: Curvature,
-) -> Verdict:
-    """Return the verdict on a point that cannot be mended."""
-    if here.rounding > LARGEST_ROUNDING:
-        return Verdict.IMPRECISE
-    if certificate.decrement > max(LARGEST_DECREMENT, here.rounding):
-        return Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT
-    if not _is_unique(surface, optimum, here, curvature):
-        return Verdict.AMBIGUOUS
-    return Verdict.SINGULAR if certificate.null else Verdict.CONVERGED
+) -> tuple[Verdict, Factors | None]:
+    """Return the verdict on a point that looks like a minimum, and a lower one if there is."""
+    unfinished = not certificate.decrement <= _attainable(here)  # also where it is NaN
+    if here.rounding > HOPELESS_ROUNDING or (unfinished and here.rounding > LARGEST_ROUNDING):
+        return Verdict.IMPRECISE, None
+    if unfinished:
+        return (Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT), None
+    other = lower_without(surface, optimum, here, curvature)
+    if other is not None:
+        return Verdict.LOCAL, other
+    elsewhere = _search_aside(surface, here, curvature)
+    if elsewhere is not None and elsewhere.value < optimum.value - EQUAL:
+        return Verdict.SADDLE, elsewhere.T
+    if elsewhere is not None and _differ(optimum, elsewhere):
+        return Verdict.AMBIGUOUS, None
+    return (Verdict.SINGULAR if certificate.null else Verdict.CONVERGED), None
+
+
+def _attainable(here: Evaluation) -> float:
+    """Return the largest decrement that a converged point may have."""
+    rounding = here.rounding if here.rounding <= LARGEST_ROUNDING else 0.0
+    return max(LARGEST_DECREMENT, rounding, 2.0 * rounding_noise(here))
 
 
 def slope_along(here: Evaluation, direction: Direction) -> float:
@@ -166,30 +211,34 @@ def _open(surface: Surface, optimum: Optimum, direction: Direction) -> Factors |
     return None
 
 
-def _is_unique(surface: Surface, optimum: Optimum, here: Evaluation, curvature: Curvature) -> bool:
-    """Tell whether the parameters that have variance are determined by the data.
+def _search_aside(surface: Surface, here: Evaluation, curvature: Curvature) -> Optimum | None:
+    """Return where a search from a point aside ends, if curvature is suspiciously small.
 
-    Only where curvature is suspiciously small is anything computed.
+    Only directions of parameters that have variance count.
     """
     T, chart = here.T, here.chart
     free = varying(T, chart)
     if free.size == 0:
-        return True
+        return None
     x = chart.read(T)
     scale = np.maximum(1.0, np.abs(x))
     hessian = (curvature.vectors * curvature.values) @ curvature.vectors.T
     inside = np.isin(np.arange(chart.size), _positions(chart, free))
     values, vectors = np.linalg.eigh((hessian * np.outer(scale, scale))[np.ix_(inside, inside)])
     if values[0] > HARDLY_CURVED:
-        return True
+        return None
     step = np.zeros(chart.size)
     step[inside] = ASIDE * scale[inside] * vectors[:, 0]
-    again = newton(surface, chart.write(T, x + step), Control())
+    return newton(surface, chart.write(T, x + step), Control())
+
+
+def _differ(one: Optimum, other: Optimum) -> bool:
+    """Tell whether two ends are equally good but elsewhere."""
     moved = max(
         float(np.abs(a @ a.T - b @ b.T).max() / (1.0 + np.abs(a @ a.T).max()))
-        for a, b in zip(optimum.T, again.T, strict=True)
+        for a, b in zip(one.T, other.T, strict=True)
     )
-    return moved < APART or again.value > optimum.value + EQUAL
+    return moved >= APART and other.value <= one.value + EQUAL
 
 
 def _positions(chart: Chart, part: Chart) -> list[int]:

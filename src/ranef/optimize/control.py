@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from numbers import Integral
 
 from ranef.errors import OptionError
 
@@ -41,7 +42,7 @@ class Control:
         """Check the values."""
         limit = self.max_evaluations
         if limit is not None and (
-            isinstance(limit, bool) or not isinstance(limit, int) or limit < 1
+            isinstance(limit, bool) or not isinstance(limit, Integral) or limit < 1
         ):
             raise OptionError(f"max_evaluations must be a positive integer or None; got {limit!r}.")
         if (

@@ -31,7 +31,7 @@ class _Best:
         self.template = identity(surface.blocks)
         self.x = start
         self.value = np.inf
-        self.worst = 0.0
+        self.worst = -np.inf
         self.count = 0
 
     def __call__(self, x: FloatArray) -> float:
@@ -42,7 +42,9 @@ class _Best:
             self.x, self.value = np.array(x, dtype=float), value
         # infinity, or a huge number, would spoil the quadratic model
         self.worst = max(self.worst, value) if np.isfinite(value) else self.worst
-        return value if np.isfinite(value) else self.worst
+        if np.isfinite(value):
+            return value
+        return self.worst if np.isfinite(self.worst) else 1e300
 
     def optimum(self, limit: int) -> Optimum:
         """Return the best point seen."""

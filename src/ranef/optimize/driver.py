@@ -39,6 +39,9 @@ def minimise(
         if left is not None and left < 1:
             break
         again = search(surface, better, replace(control, max_evaluations=left))
+        value = surface.value(better)
+        if not again.value <= value:  # the search left the better point behind
+            again = Optimum(better, value, again.n_evaluations, again.exhausted)
         optimum = replace(again, n_evaluations=used + again.n_evaluations)
         certificate, better = certify(surface, optimum)
     if certificate.null and certificate.verdict in GOOD:

@@ -4,8 +4,8 @@ Every step is taken in fresh coordinates: each covariance block is re-expressed 
 Cholesky factor, so that a variance near zero is always the last coordinate of its block and never
 bends the valley. No bounds: signs of columns are free. The Hessian approximation is the average
 information (Gilmour, Thompson, Cullis 1995, Biometrics 51) plus the exact curvature term E, which
-alone survives where a variance vanishes. Once the Newton decrement falls below one half and the
-exact Hessian is positive definite, it takes over, and convergence is quadratic.
+alone survives where a variance vanishes. Once the Newton decrement falls below one half the
+exact Hessian takes over, by absolute eigenvalues, and convergence is quadratic.
 
 Steps solve (|H| + mu I) s = -g inside a trust region on the step length.
 """
@@ -27,7 +27,7 @@ EXACT_BELOW = 0.5
 # Standard deviation at which a direction of zero variance is opened at the start.
 OPEN_TO = 0.3
 # Relative floor on curvature: flat directions of over-parameterised models stay where they are.
-SMALLEST_CURVATURE = 1e-9
+SMALLEST_CURVATURE = 1e-13
 # Rounding error of the criterion, relative to its size.
 NOISE = 1e-12
 
@@ -86,9 +86,13 @@ def curvature_at(evaluation: Evaluation) -> tuple[Curvature, float]:
         hessian = evaluation.exact()
         if hessian is not None:
             exact = Curvature.of(hessian)
-            if exact.values.min(initial=np.inf) > 0:
-                return exact, exact.decrement(evaluation.gradient)
+            return exact, exact.decrement(evaluation.gradient)
     return average, decrement
+
+
+def rounding_noise(here: Evaluation) -> float:
+    """Return how much of a change in the criterion may be rounding."""
+    return max(NOISE * max(1.0, abs(here.value)), 0.01 * here.rounding)
 
 
 def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
@@ -111,7 +115,7 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
     radius = max(1.0, float(np.sqrt(x @ x)))
     while True:
         curvature, decrement = curvature_at(here)
-        noise = NOISE * max(1.0, abs(here.value))
+        noise = rounding_noise(here)
         if decrement < max(control.tol, noise):
             return _polish(surface, here, curvature, evaluations)
         x = here.chart.read(here.T)
@@ -157,6 +161,6 @@ def _polish(surface: Surface, here: Evaluation, curvature: Curvature, evaluation
     step, _ = curvature.step(here.gradient, 1.0)
     moved = here.chart.write(here.T, here.chart.read(here.T) + step)
     value = surface.value(moved)
-    if value <= here.value + NOISE * max(1.0, abs(here.value)):
+    if value <= here.value + rounding_noise(here):
         return Optimum(moved, value, evaluations, False, here)
     return Optimum(here.T, here.value, evaluations, False, here)

@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 
-def abbreviate(names: Sequence[str], length: int) -> tuple[str, ...]:
+def abbreviate(names: Sequence[str], length: int, *, brackets: bool = False) -> tuple[str, ...]:
     """Shorten names to about ``length`` characters, keeping them different.
 
     Parameters
@@ -20,6 +20,8 @@ def abbreviate(names: Sequence[str], length: int) -> tuple[str, ...]:
     names : sequence of str
     length : int
         Shorter names are left alone; equal abbreviations become longer than this.
+    brackets : bool
+        Also lengthen abbreviations until they have all brackets of the name, which R does not do.
 
     Returns
     -------
@@ -33,9 +35,12 @@ def abbreviate(names: Sequence[str], length: int) -> tuple[str, ...]:
     unique = list(dict.fromkeys(names))
     short = {name: _shorten(name, length) for name in unique}
     longest = max(map(len, unique), default=0)
-    while length < longest and (clashing := _clashing(short)):
+    while length < longest:
+        wanting = _clashing(short) + (_broken(short) if brackets else [])
+        if not wanting:
+            break
         length += 1
-        short.update({name: _shorten(name, length) for name in clashing})
+        short.update({name: _shorten(name, length) for name in wanting})
     return tuple(short[name] for name in names)
 
 
@@ -43,6 +48,15 @@ def _clashing(short: dict[str, str]) -> list[str]:
     """Return the names whose abbreviation another name has, too."""
     values = list(short.values())
     return [name for name, value in short.items() if values.count(value) > 1]
+
+
+def _broken(short: dict[str, str]) -> list[str]:
+    """Return the names whose abbreviation lost a bracket."""
+    return [name for name, text in short.items() if _brackets(text) != _brackets(name)]
+
+
+def _brackets(text: str) -> str:
+    return "".join(character for character in text if character in "()[]{}")
 
 
 def _shorten(name: str, length: int) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
-from ranef.tables.abbreviate import abbreviate
+from ranef.tables.coefficient_names import abbreviate_coefficients
 from ranef.tables.document import Table, labels, numbers
 from ranef.tables.format import (
     format_estimates,
@@ -70,7 +72,7 @@ def coefficient_table(
 
 
 def correlation_table(correlation: pd.DataFrame, *, title: str = "") -> Table:
-    """Return the lower triangle of correlations, with abbreviated names.
+    """Return the lower triangle of correlations; in plain text its names are abbreviated.
 
     Parameters
     ----------
@@ -86,8 +88,11 @@ def correlation_table(correlation: pd.DataFrame, *, title: str = "") -> Table:
     """
     names = [str(name) for name in correlation.columns]
     values = correlation.to_numpy(dtype=np.float64)
-    columns = [labels("", abbreviate(names, 11)[1:])]
-    for j, short in enumerate(abbreviate(names, 6)[:-1]):
-        below = format_fixed(values[j + 1 :, j], 3)
-        columns.append(numbers(short, ("",) * j + below, header_left=True))
+    rows = labels("", names[1:])
+    brief = labels("", abbreviate_coefficients(names, 11)[1:])
+    columns = [replace(rows, in_text=brief)]
+    for j, short in enumerate(abbreviate_coefficients(names, 6)[:-1]):
+        below = ("",) * j + format_fixed(values[j + 1 :, j], 3)
+        column = numbers(names[j], below, header_left=True)
+        columns.append(replace(column, in_text=replace(column, header=short)))
     return Table(title, tuple(columns), foldable=True)

@@ -29,12 +29,15 @@ class Column:
         What the cells are.
     header_left : bool
         In plain text, start a number column where its header starts, as R does for variances.
+    in_text : Column, optional
+        In plain text, where width is scarce, show this instead.
     """
 
     header: str
     cells: tuple[str, ...]
     kind: CellKind = "number"
     header_left: bool = False
+    in_text: Column | None = None
 
 
 @dataclass(frozen=True)
@@ -62,7 +65,8 @@ class Table:
     foldable: bool = False
 
     def __post_init__(self) -> None:
-        lengths = {len(column.cells) for column in self.columns}
+        shown = [c for column in self.columns for c in (column, column.in_text) if c is not None]
+        lengths = {len(column.cells) for column in shown}
         if len(lengths) > 1:
             raise ValueError(f"columns of one table differ in length: {sorted(lengths)}")
 

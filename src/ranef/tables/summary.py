@@ -30,7 +30,8 @@ from ranef.tables.renderable import Renderable
 from ranef.typing import DdfMethod, check_choice
 
 _DIGITS = 4
-_SHOWN_NAMES = 10
+_SHOWN_ALIASED = 10
+"""More aliased columns than this are counted instead of named and shown as rows of NaN."""
 _TESTS: Mapping[DdfMethod, str] = {
     "satterthwaite": "t-tests use Satterthwaite's method",
     "kenward-roger": "t-tests use Kenward-Roger's method",
@@ -120,7 +121,7 @@ class Summary(Renderable):
         )
         if len(self.coefficients):
             yield coefficient_table(
-                self.coefficients,
+                self._shown_coefficients(),
                 self.ddf,
                 title="Fixed effects",
                 notes=self._rank_note(),
@@ -171,17 +172,26 @@ class Summary(Renderable):
             f"{n_dropped} of {self.n_total} {rows} dropped for missing values ({variables})",
         )
 
+    def _shown_coefficients(self) -> pd.DataFrame:
+        """Leave out rows of NaN if they are many; the attribute ``coefficients`` keeps them."""
+        if len(self.dropped_columns) <= _SHOWN_ALIASED:
+            return self.coefficients
+        return self.coefficients[self.coefficients["estimate"].notna()]
+
     def _rank_note(self) -> tuple[str, ...]:
         n_dropped = len(self.dropped_columns)
         if n_dropped == 0:
             return ()
         columns = "column" if n_dropped == 1 else "columns"
-        shown = ", ".join(self.dropped_columns[:_SHOWN_NAMES])
-        more = ", ..." if n_dropped > _SHOWN_NAMES else ""
-        return (
+        shown = ", ".join(self.dropped_columns[:_SHOWN_ALIASED])
+        note = (
             f"fixed-effect model matrix is rank deficient: dropped {n_dropped} {columns}"
-            f" that other columns determine ({shown}{more})",
+            " that other columns determine"
         )
+        more = n_dropped - _SHOWN_ALIASED
+        if more <= 0:
+            return (f"{note} ({shown})",)
+        return (f"{note}: {shown} and {more} more ({n_dropped} aliased columns not shown)",)
 
     def _correlations(self) -> Iterator[Block]:
         p = len(self.correlation)

@@ -86,7 +86,7 @@ def _fill_lines(text: str, width: int) -> str:
 def _table(table: Table, width: int) -> Iterator[str]:
     if table.title:
         yield f"{single_line(table.title)}:"
-    filled = [_fill(column) for column in table.columns]
+    filled = [_fill(column.in_text or column) for column in table.columns]
     n_labels = sum(column.kind == "label" for column in table.columns)
     for part in _folds(table, filled, width):
         for line in zip(*part, strict=True):
