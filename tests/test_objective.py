@@ -274,13 +274,14 @@ def test_pickling(variant: Variant) -> None:
     """An objective survives pickling and deep copies, used or not, without its caches."""
     with through(variant):
         problem, T, _ = core_point(SHAPES["nested and crossed"], 91, reml=True, weighted=True)
-    objective = problem.objective
-    T, chart = pivoted(T, objective.blocks)
-    fresh = pickle.loads(pickle.dumps(objective))
-    here = objective.evaluate(T, chart)
+        objective = problem.objective
+        T, chart = pivoted(T, objective.blocks)
+        fresh = pickle.loads(pickle.dumps(objective))
+        here = objective.evaluate(T, chart)
+        copies = (fresh, pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective))
     assert here is not None
     exact = here.exact()
-    for again in (fresh, pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective)):
+    for again in copies:
         there = again.evaluate(T, chart)
         assert there.value == here.value
         np.testing.assert_array_equal(there.gradient, here.gradient)

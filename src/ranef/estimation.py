@@ -7,8 +7,10 @@ number of levels, in the units of their data. This module is the only place that
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -226,12 +228,13 @@ def _group(
 
 
 def available_memory() -> float:
-    """Return the bytes that a fit may use: most of the memory that is free now."""
+    """Return the bytes that a fit may use: most of the memory that can be had now."""
     try:
-        pages = os.sysconf("SC_AVPHYS_PAGES")
-        total = os.sysconf("SC_PHYS_PAGES")
         size = os.sysconf("SC_PAGE_SIZE")
+        # caches count as used but can be given back: at least half of all memory is assumed free
+        free = size * max(os.sysconf("SC_AVPHYS_PAGES"), os.sysconf("SC_PHYS_PAGES") // 2)
     except (AttributeError, ValueError, OSError):  # not a POSIX system
-        return 8e9
-    # caches count as used but can be given back
-    return 0.9 * size * max(pages, total // 2)
+        free = 8_000_000_000
+    with contextlib.suppress(OSError, ValueError):  # a container's limit; or none, or "max"
+        free = min(free, int(Path("/sys/fs/cgroup/memory.max").read_text()))
+    return 0.9 * free

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from ranef.convergence import Status, describe
-from ranef.covariance.chart import identity
+from ranef.covariance.chart import Factors, identity
 from ranef.design import build_design
 from ranef.errors import (
     ConvergenceWarning,
@@ -19,7 +19,7 @@ from ranef.errors import (
     OptionError,
     RankDeficiencyWarning,
 )
-from ranef.estimation import make_problem
+from ranef.estimation import Problem, make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
@@ -123,21 +123,21 @@ def fit(
         na_action=na_action,
         context=context,
     )
-    problem = make_problem(design, reml=bool(reml))
-    objective = problem.objective
-    begin = identity(objective.blocks) if start is None else problem.read_theta("start", start)
-    optimum, certificate = minimise(objective, begin, optimizer, control)
-    convergence = describe(problem, optimum, certificate, optimizer)
     try:
-        state = objective.state(optimum.T)
+        with np.errstate(all="ignore"):  # what is not finite is checked where it matters
+            problem = make_problem(design, reml=bool(reml))
+            begin = _begin(problem, start)
+            optimum, certificate = minimise(problem.objective, begin, optimizer, control)
+            state = problem.objective.state(optimum.T)
     except np.linalg.LinAlgError as error:
         raise FitError(
-            f"{error} at the point where the optimizer stopped: give another start=, or check the "
-            "data for values of very different size."
+            f"{error}: check the data for values of very different size, or give another start=."
         ) from error
+    problem.objective.forget()
+    convergence = describe(problem, optimum, certificate, optimizer)
     model = LinearMixedModel(
         formula=design.formula,
-        reml=objective.reml,
+        reml=problem.objective.reml,
         design=design,
         convergence=convergence,
         objective=state.value,
@@ -147,6 +147,13 @@ def fit(
     )
     _warn(model)
     return model
+
+
+def _begin(problem: Problem, start: Any) -> Factors:
+    """Return where the search begins: T = I in the core's coordinates, or where the user says."""
+    if start is None:
+        return identity(problem.objective.blocks)
+    return problem.read_theta("start", start)
 
 
 def _warn(model: LinearMixedModel) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from scipy import sparse
 
 from ranef.convergence import Convergence
+from ranef.covariance.chart import Factors
 from ranef.design.types import Design
 from ranef.effects import FrozenFrames, RandomEffects
 from ranef.estimates import (
@@ -69,15 +71,17 @@ class LinearMixedModel:
     theta_values: FloatArray
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
-        """Pickle the constructor's arguments: what was computed from them comes back on demand."""
-        return (type(self), tuple(getattr(self, field.name) for field in fields(self)))
+        """Pickle without the factorisation, which is large and can be computed again."""
+        kept = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "state"}
+        return (_restore, (kept, self.state.factorization.T))
+
+    def __post_init__(self) -> None:
+        self.theta_values.flags.writeable = False
+        self.state.lock()
 
     @property
     def theta(self) -> pd.Series[float]:
-        """Relative covariance parameters: lower Cholesky factors, column by column.
-
-        Terms in the order in which they are stored: most levels first.
-        """
+        """Relative covariance parameters: lower Cholesky factors by column, most levels first."""
         return pd.Series(self.theta_values, index=self.problem.theta_names(), copy=True)
 
     @property
@@ -141,7 +145,7 @@ class LinearMixedModel:
 
     @property
     def sigma(self) -> float:
-        """Residual standard deviation (of an observation with weight 1)."""
+        """Residual standard deviation, of an observation with weight 1."""
         return float(np.sqrt(self.state.sigma2))
 
     @cached_property
@@ -171,8 +175,6 @@ class LinearMixedModel:
 
     def objective_at(self, theta: FloatArray | pd.Series[float]) -> float:
         """Return the criterion that was minimised, at other covariance parameters.
-
-        Use it to look at the surface around the optimum, or to check one.
 
         Parameters
         ----------
@@ -230,11 +232,6 @@ class LinearMixedModel:
             ``response``: y - fitted, in the units of the response. ``pearson``: multiplied by
             the square root of the weight. ``scaled``: response divided by `sigma`, as lme4's
             ``residuals(m, scaled = TRUE)``; weights play no role in it.
-
-        Returns
-        -------
-        Series (nobs,)
-            With the caller's index.
 
         Raises
         ------
@@ -387,13 +384,16 @@ class LinearMixedModel:
         return glance_row(self)
 
     def __repr__(self) -> str:
-        """Return a short description."""
         kind = "REML" if self.reml else "ML"
         return f"<LinearMixedModel {self.formula} by {kind}: {self.convergence.status}>"
 
     def __str__(self) -> str:
-        """Return the printed summary."""
         return str(self.summary())
 
     def _repr_html_(self) -> str:
         return self.summary().to_html()
+
+
+def _restore(kept: dict[str, Any], T: Factors) -> LinearMixedModel:
+    """Return an unpickled model: one factorisation at its optimum."""
+    return LinearMixedModel(**kept, state=kept["problem"].objective.state(T))

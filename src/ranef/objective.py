@@ -75,6 +75,12 @@ class State:
     value: float
     sigma2: float
 
+    def lock(self) -> State:
+        """Make what estimates are read from read-only, and return the state."""
+        for array in (self.solution.gamma, *self.solution.b, *self.solution.t):
+            array.flags.writeable = False
+        return self
+
 
 class Objective:
     """The criterion of one model as a function of its relative covariance factors.
@@ -110,8 +116,14 @@ class Objective:
         """Factorise, or return the last factorisation if it was of this very T."""
         if self._last is None or self._last[0] is not T:
             f = factorize(self.plan, T)
-            self._last = (T, None if f is None or f.r2 <= 0.0 else f)
+            last = (T, None if f is None or not f.r2 > 0.0 else f)
+            self._last = last
+            return last[1]
         return self._last[1]
+
+    def forget(self) -> None:
+        """Drop the last factorisation: a fitted model keeps its own."""
+        self._last = None
 
     def __getstate__(self) -> dict[str, object]:
         """Leave the caches out of a pickle."""

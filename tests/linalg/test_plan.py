@@ -98,9 +98,11 @@ def test_memory() -> None:
 
 
 def test_memory_of_a_chain_is_not_counted() -> None:
-    """Nested factors have no dense block, whatever their size."""
+    """Nested factors have no dense block, only their border: a limit below it is enough."""
     products = plan_of("nested three deep").products
     with through(CHAIN):
-        assert len(make_plan(products, 2e3).chain) == 3
+        assert len(make_plan(products, 3e4).chain) == 3
         whole = make_plan(products, math.inf, whole=True)
+        with pytest.raises(FitError, match="dense block"):
+            make_plan(products, 3e4, whole=True)
     assert whole.chain == () and len(whole.dense) == 3

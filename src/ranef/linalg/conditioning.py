@@ -24,12 +24,17 @@ from scipy import sparse
 
 from ranef.linalg.triangular import (
     gram_factor,
+    independent_by_gram,
     independent_columns,
     invert_upper,
     row_blocks,
     stacked_factor,
 )
 from ranef.typing import FloatArray, IntArray
+
+# Above this many floating-point operations dependent sparse columns are found from cross-products:
+# Householder QR of their dense rows keeps all digits, but takes n p^2 operations.
+LARGEST_SPARSE_QR = 2e10
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +62,11 @@ class FixedBasis:
     estimate: FloatArray
     residual: FloatArray
 
+    def __post_init__(self) -> None:
+        """Lock the arrays that estimates are read from."""
+        for array in (self.kept, self.R, self.R_inverse, self.estimate, self.residual):
+            array.flags.writeable = False
+
     @property
     def logdet(self) -> float:
         """Log of |det R|."""
@@ -75,8 +85,7 @@ def fixed_basis(
         Response minus offset, not weighted.
     root_weights : float64 array (n,) or None
     """
-    factor = _factor(X, root_weights)
-    kept, R = independent_columns(factor)
+    kept, R = _independent(X, root_weights)
     columns = X if len(kept) == X.shape[1] else X[:, kept]
     R_inverse = invert_upper(R)
     estimate = np.zeros(len(kept))
@@ -92,34 +101,40 @@ def fixed_basis(
     return FixedBasis(kept, columns, R, R_inverse, estimate, residual)
 
 
-def _factor(X: FloatArray | sparse.csc_array, root_weights: FloatArray | None) -> FloatArray:
-    """Return upper R with R'R = X'WX."""
+def _independent(
+    X: FloatArray | sparse.csc_array, root_weights: FloatArray | None
+) -> tuple[IntArray, FloatArray]:
+    """Return the columns of X that are not aliased, and upper R with R'R = X'WX for them."""
     n, width = X.shape
     if width == 0:
-        return np.zeros((0, 0))
-    if root_weights is None:
-        gram = X.T @ X
-    elif sparse.issparse(X):
-        weighted = X.multiply(root_weights[:, None]).tocsc()
-        gram = weighted.T @ weighted
-    else:
+        return np.zeros(0, dtype=np.intp), np.zeros((0, 0))
+    if isinstance(X, np.ndarray):
         gram = np.zeros((width, width))
-        for block in row_blocks(n, lambda rows: X[rows] * root_weights[rows, None], width):
+        for block in row_blocks(n, lambda rows: _weighted_rows(X, rows, root_weights), width):
             gram += block.T @ block
-    if sparse.issparse(gram):
-        gram = gram.toarray()
+    else:
+        weighted = X if root_weights is None else X.multiply(root_weights[:, None]).tocsc()
+        gram = (weighted.T @ weighted).toarray()
     factor = gram_factor(gram)
     if factor is not None:
-        return factor
+        return np.arange(width), factor
+    if not isinstance(X, np.ndarray):
+        if float(n) * width * width > LARGEST_SPARSE_QR:
+            return independent_by_gram(gram)
+        by_rows = X.tocsr()
+        blocks = row_blocks(n, lambda rows: _dense_rows(by_rows, rows, root_weights), width)
+    else:
+        blocks = row_blocks(n, lambda rows: _weighted_rows(X, rows, root_weights), width)
+    return independent_columns(stacked_factor(blocks, width))
 
-    by_rows = X.tocsr() if sparse.issparse(X) else X
 
-    def take(rows: slice) -> FloatArray:
-        part = by_rows[rows]
-        block: FloatArray = part.toarray() if sparse.issparse(part) else part
-        return block if root_weights is None else block * root_weights[rows, None]
+def _dense_rows(X: sparse.csr_array, rows: slice, root_weights: FloatArray | None) -> FloatArray:
+    block: FloatArray = X[rows].toarray()
+    return block if root_weights is None else block * root_weights[rows, None]
 
-    return stacked_factor(row_blocks(n, take, width), width)
+
+def _weighted_rows(X: FloatArray, rows: slice, root_weights: FloatArray | None) -> FloatArray:
+    return X[rows] if root_weights is None else X[rows] * root_weights[rows, None]
 
 
 def whitening(

@@ -28,6 +28,10 @@ from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
 CHAIN_FLOPS = 5e7
+# Peak bytes for every cell of the dense block (factor, inverse, values, positions, products: two
+# evaluations live at once) and of the border, measured on models of 2 000 to 4 000 rows.
+BYTES_PER_CELL = 130.0
+BYTES_PER_BORDER = 40.0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -101,6 +105,11 @@ class Plan:
     start_values: FloatArray
     border: FloatArray
     coupling: Coupling | None
+    whole: bool
+
+    def __reduce__(self) -> tuple[object, tuple[object, ...]]:
+        """Pickle what the plan was made from: it is many times smaller."""
+        return (_remake, (self.products, self.whole))
 
 
 def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = False) -> Plan:
@@ -158,7 +167,13 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         values,
         border,
         coupling,
+        whole,
     )
+
+
+def _remake(products: CrossProducts, whole: bool) -> Plan:
+    """Return the plan of unpickled cross-products; it fitted into memory before."""
+    return make_plan(products, float("inf"), whole=whole)
 
 
 def _key(f: int, g: int) -> tuple[int, int]:
@@ -197,17 +212,18 @@ def _parents(products: CrossProducts, e: int, g: int) -> IntArray:
 def _check_memory(
     products: CrossProducts, dense: tuple[int, ...], size: int, memory_limit: float
 ) -> None:
-    needed = 8.0 * size * size * 2.5  # the factor, its pattern and one temporary of that size
+    effects = sum(A.shape[0] * A.shape[2] for A in products.A)
+    needed = BYTES_PER_CELL * size * size + BYTES_PER_BORDER * (products.p + 1) * effects
     if needed > memory_limit:
         factors = ", ".join(
             f"{products.names[g]} ({products.A[g].shape[0] * products.A[g].shape[2]} effects)"
             for g in dense
         )
         raise FitError(
-            f"the grouping factors are crossed, and {factors} would fill a dense block of "
-            f"{size} x {size} numbers, about {needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB "
-            "are available. Use fewer levels or random-effects columns there, or a machine with "
-            "more memory."
+            f"the grouping factors are crossed, and {factors or 'none of them'} would fill a dense "
+            f"block of {size} x {size} numbers, beside {products.p} fixed effects: about "
+            f"{needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB are available. Use fewer levels, "
+            "random-effects columns or fixed effects there, or a machine with more memory."
         )
 
 
