@@ -279,11 +279,11 @@ def test_pickling(variant: Variant) -> None:
         fresh = pickle.loads(pickle.dumps(objective))
         here = objective.evaluate(T, chart)
         copies = (fresh, pickle.loads(pickle.dumps(objective)), copy.deepcopy(objective))
-    assert here is not None
-    exact = here.exact()
-    for again in copies:
-        there = again.evaluate(T, chart)
-        assert there.value == here.value
-        np.testing.assert_array_equal(there.gradient, here.gradient)
-        np.testing.assert_array_equal(there.exact(), exact)
-    assert len(pickle.dumps(objective)) == len(pickle.dumps(fresh))
+        assert here is not None
+        exact = here.exact()
+        for again in copies:
+            there = again.evaluate(T, chart)
+            assert there.value == here.value
+            np.testing.assert_array_equal(there.gradient, here.gradient)
+            np.testing.assert_array_equal(there.exact(), exact)
+        assert len(pickle.dumps(objective)) == len(pickle.dumps(fresh))
