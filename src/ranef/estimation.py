@@ -8,6 +8,7 @@ number of levels, in the units of their data. This module is the only place that
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +26,8 @@ from ranef.names import make_unique
 from ranef.objective import Objective, State
 from ranef.typing import FloatArray
 
+# Random effects of models whose dense block needs no look at the memory (about 130 MB).
+SMALL_ENOUGH = 1000
 # The residual sum of squares must exceed this, relative to the response, to be more than rounding.
 SMALLEST_RESIDUAL = 4e-15
 
@@ -159,7 +162,10 @@ def make_problem(design: Design, *, reml: bool) -> Problem:
     _check_fixed(design, basis, response, root_weights)
     groups, slots = _group(design, root_weights)
     products = cross_products(basis, groups, root_weights)
-    plan = make_plan(products, available_memory())
+    effects = sum(group.width * group.size for group in groups)
+    # asking the system costs more than planning a small model, which fits anywhere
+    limit = available_memory() if effects > SMALL_ENOUGH else math.inf
+    plan = make_plan(products, limit)
     return Problem(basis, groups, slots, Objective(plan, reml=reml and len(basis.kept) > 0))
 
 

@@ -50,7 +50,7 @@ HARDLY_CURVED = 1e-3
 ASIDE, APART, EQUAL = 0.3, 0.02, 1e-6
 # A block is tried at zero unless x'Hx, twice the rise that curvature predicts, exceeds this; a
 # minimum there counts if it is lower by this much.
-CLEARLY_NEEDED, LOWER = 200.0, 1e-7
+CLEARLY_NEEDED, LOWER = 40.0, 1e-7
 # Relative size of a negative eigenvalue that rounding can explain.
 CURVATURE_TOLERANCE = 1e-7
 
