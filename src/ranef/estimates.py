@@ -27,9 +27,7 @@ def group_sizes(problem: Problem) -> dict[str, int]:
 
 def variance_components(problem: Problem, theta: FloatArray, sigma2: float) -> VarCorr:
     """Return the covariance matrices sigma^2 T T' of every random term."""
-    T = [np.zeros((group.width, group.width)) for group in problem.groups]
-    for (slot, a, b), value in zip(problem.theta_entries(), theta, strict=True):
-        T[slot.factor][a, b] = value
+    T = problem.raw_factors(theta)
     components = []
     for slot in problem.slots:
         block = T[slot.factor][slot.start : slot.stop, slot.start : slot.stop]

@@ -111,13 +111,17 @@ class Problem:
 
     def to_core(self, theta: FloatArray) -> Factors:
         """Return the core's factors for public parameters: T~ = W^-1 T."""
-        T = [np.zeros((group.width, group.width)) for group in self.groups]
-        for (slot, a, b), value in zip(self.theta_entries(), theta, strict=True):
-            T[slot.factor][a, b] = value
         return tuple(
             np.asarray(np.linalg.solve(group.whitening, t), dtype=np.float64)
-            for group, t in zip(self.groups, T, strict=True)
+            for group, t in zip(self.groups, self.raw_factors(theta), strict=True)
         )
+
+    def raw_factors(self, theta: FloatArray) -> Factors:
+        """Return the factors T in the user's units, one for every grouping factor."""
+        T = tuple(np.zeros((group.width, group.width)) for group in self.groups)
+        for (slot, a, b), value in zip(self.theta_entries(), theta, strict=True):
+            T[slot.factor][a, b] = value
+        return T
 
     def to_public(self, T: Factors) -> FloatArray:
         """Return public parameters: the lower Cholesky factors of W T~ T~' W'."""

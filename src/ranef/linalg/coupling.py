@@ -205,10 +205,8 @@ def _entries(
 ) -> _Entries:
     level, block, inner, values = [], [], [], []
     for number, g in enumerate(dense):
-        pair = products.pairs[(first, g) if first < g else (g, first)]
+        pair = products.pairs[first, g]  # the chain beside a dense block is the first factor
         rows, cols, v = pair.rows, pair.cols, pair.values
-        if first > g:
-            rows, cols, v = cols, rows, v.swapaxes(0, 1)
         width = v.shape[1]
         level.append(np.repeat(rows, width))
         block.append(np.repeat(cols + np.int32(block_start[number]), width))

@@ -8,7 +8,8 @@ For every grouping factor f with columns Z_f (k_f per level), and with Q = X R^-
     D      = [Q y0]'[Q y0]          (p + 1, p + 1)
 
 They are sums over rows, so they add over chunks of rows. Everything after this module costs
-nothing in n. Memory while summing: a few vectors of n numbers.
+nothing in n. Memory while summing: the whitened columns of all terms, and a few vectors of n
+numbers.
 """
 
 from __future__ import annotations
@@ -73,8 +74,7 @@ class CrossProducts:
     """Sums over the rows; see the module's docstring for the shapes.
 
     ``pairs[f, g]`` exists for f < g, in the order of ``A``.
-    ``constant`` is added to the criterion: -sum(log w), and for REML also 2 log|det R|
-    (kept apart in ``logdet_fixed``).
+    ``log_weights`` is sum(log w), ``logdet_fixed`` log|det R|.
     """
 
     n: int

@@ -31,7 +31,7 @@ from ranef.covariance.chart import (
 )
 from ranef.objective import Evaluation
 from ranef.optimize.control import Control
-from ranef.optimize.newton import Curvature, newton, rounding_noise
+from ranef.optimize.newton import Curvature, newton, rounding_noise, slope_along
 from ranef.optimize.result import Optimum, Surface
 
 # A verdict "converged" promises that the criterion is this close to its minimum.
@@ -194,12 +194,6 @@ def _attainable(here: Evaluation) -> float:
     """Return the largest decrement that a converged point may have."""
     rounding = here.rounding if here.rounding <= LARGEST_ROUNDING else 0.0
     return max(LARGEST_DECREMENT, rounding, 2.0 * rounding_noise(here))
-
-
-def slope_along(here: Evaluation, direction: Direction) -> float:
-    """Return the derivative of the criterion by the variance in a direction, n'F n."""
-    f, (start, stop), n = direction
-    return float(n @ here.F[f][start:stop, start:stop] @ n)
 
 
 def _open(surface: Surface, optimum: Optimum, direction: Direction) -> Factors | None:

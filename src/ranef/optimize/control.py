@@ -19,9 +19,9 @@ class Control:
         Evaluations of the criterion (with derivatives, for Newton) before giving up. Default:
         200 for Newton, 10 000 for the derivative-free optimizers.
     tol : float
-        Newton stops when the Newton decrement is below this: twice the decrease of the criterion
-        that one more step promises, in units of the deviance. The derivative-free optimizers stop
-        on changes a hundred times smaller, because they see no derivative.
+        Newton stops when the Newton decrement is below this, or below rounding: twice the decrease
+        of the criterion that one more step promises, in units of the deviance. The derivative-free
+        optimizers stop on changes a hundred times smaller, because they see no derivative.
 
     Raises
     ------

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.covariance.chart import Factors, null_directions, pivoted, widen
+from ranef.covariance.chart import Direction, Factors, null_directions, pivoted, widen
 from ranef.objective import Evaluation
 from ranef.optimize.control import Control
 from ranef.optimize.result import Optimum, Surface
@@ -140,6 +140,12 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
         here = there
 
 
+def slope_along(here: Evaluation, direction: Direction) -> float:
+    """Return the derivative of the criterion by the variance in a direction, n'F n."""
+    f, (start, stop), n = direction
+    return float(n @ here.F[f][start:stop, start:stop] @ n)
+
+
 def _leave_zero(surface: Surface, here: Evaluation) -> tuple[Evaluation, int]:
     """Open the directions of a start without variance in which the criterion falls.
 
@@ -147,8 +153,7 @@ def _leave_zero(surface: Surface, here: Evaluation) -> tuple[Evaluation, int]:
     """
     opened = here.T
     for direction in null_directions(here.T, surface.blocks):
-        f, (start, stop), n = direction
-        if n @ here.F[f][start:stop, start:stop] @ n < 0:
+        if slope_along(here, direction) < 0:
             opened = widen(opened, direction, OPEN_TO)
     if opened is here.T:
         return here, 0
