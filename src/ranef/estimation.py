@@ -140,9 +140,7 @@ class Problem:
 
     def covariance(self, state: State) -> FloatArray:
         """Return the covariance matrix of the coefficients, sigma^2 (X'V0^-1 X)^-1, (p, p)."""
-        q, p = self.objective.plan.q_dense, len(self.basis.kept)
-        L = np.tril(state.factorization.L[q : q + p, q : q + p])
-        half = self.basis.R_inverse @ np.linalg.inv(L).T
+        half = self.basis.R_inverse @ state.factorization.fixed_root().T
         result: FloatArray = state.sigma2 * (half @ half.T)
         return result
 

@@ -23,7 +23,7 @@ from ranef.estimation import Problem, make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
-from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice, frozen
+from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice
 
 # A warning names this many dropped columns; `LinearMixedModel.dropped_columns` has all.
 SHOWN = 10
@@ -143,7 +143,7 @@ def fit(
         objective=state.value,
         problem=problem,
         state=state,
-        theta_values=frozen(problem.to_public(optimum.T)),
+        theta_values=problem.to_public(optimum.T),
     )
     _warn(model)
     return model

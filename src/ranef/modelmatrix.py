@@ -8,7 +8,6 @@ import numpy as np
 from scipy import sparse
 
 from ranef.design.types import RandomTerm
-from ranef.typing import lock_sparse
 
 
 def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
@@ -29,6 +28,4 @@ def random_matrix(terms: Sequence[RandomTerm]) -> sparse.csr_array:
                 shape=(n, k * term.grouping.size),
             )
         )
-    Z = sparse.csr_array(sparse.hstack(blocks, format="csr"))
-    lock_sparse(Z)
-    return Z
+    return sparse.csr_array(sparse.hstack(blocks, format="csr"))

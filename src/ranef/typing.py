@@ -23,12 +23,6 @@ ModelDdf: TypeAlias = Literal["satterthwaite", "normal"]
 ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
 
 
-def frozen(array: FloatArray) -> FloatArray:
-    """Return the array, no longer writeable: whoever holds it cannot change the model."""
-    array.flags.writeable = False
-    return array
-
-
 def lock_sparse(matrix: sparse.csr_array | sparse.csc_array) -> None:
     """Make the arrays of a sparse matrix read-only."""
     for part in (matrix.data, matrix.indices, matrix.indptr):

@@ -15,7 +15,7 @@ from ranef.covariance.chart import (
     lower_chart,
     lower_factor,
     pivoted,
-    varying,
+    varies,
     widen,
 )
 from ranef.typing import FloatArray
@@ -179,7 +179,7 @@ def test_varying_entries() -> None:
     """Entries of columns without variance are left out of the chart of what varies."""
     T = (np.array([[2.0, 0.0], [1.0, 1e-9]]), np.array([[1e-9]]), np.array([[1e-2]]))
     _, chart = pivoted(T, (((0, 2),), ((0, 1),), ((0, 1),)))
-    free = varying(pivoted(T, (((0, 2),), ((0, 1),), ((0, 1),)))[0], chart)
+    free = chart.part(varies(pivoted(T, (((0, 2),), ((0, 1),), ((0, 1),)))[0], chart))
     found = list(zip(free.factor, free.row, free.col, strict=True))
     assert found == [(0, 0, 0), (0, 1, 0), (2, 0, 0)]
 

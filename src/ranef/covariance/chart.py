@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.linalg import lapack
 
-from ranef.typing import FloatArray, IntArray
+from ranef.typing import BoolArray, FloatArray, IntArray
 
 Blocks = tuple[tuple[int, int], ...]
 Factors = tuple[FloatArray, ...]
@@ -44,6 +44,10 @@ class Chart:
     def size(self) -> int:
         """Number of parameters, m."""
         return len(self.factor)
+
+    def part(self, mask: BoolArray) -> Chart:
+        """Return the chart of some of the parameters."""
+        return Chart(self.factor[mask], self.row[mask], self.col[mask])
 
     def read(self, T: Factors) -> FloatArray:
         """Return the free entries of T, (m,)."""
@@ -159,11 +163,10 @@ def widen(T: Factors, direction: Direction, size: float) -> Factors:
     return out
 
 
-def varying(T: Factors, chart: Chart) -> Chart:
-    """Return the parameters in columns of T that are not (nearly) zero."""
+def varies(T: Factors, chart: Chart) -> BoolArray:
+    """Tell which parameters stand in columns of T that are not (nearly) zero, (m,)."""
     sizes = [np.sqrt((t * t).sum(axis=0)) for t in T]
-    keep = np.array(
+    return np.array(
         [sizes[f][b] >= SINGULAR_BELOW for f, b in zip(chart.factor, chart.col, strict=True)],
         dtype=bool,
     )
-    return Chart(chart.factor[keep], chart.row[keep], chart.col[keep])

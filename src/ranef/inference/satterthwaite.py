@@ -27,7 +27,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.covariance.chart import Chart, Factors, pivoted, varying
+from ranef.covariance.chart import Chart, Factors, pivoted, varies
 from ranef.estimation import Problem
 from ranef.linalg.solution import fixed_scores
 from ranef.objective import State
@@ -86,12 +86,9 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
     objective = problem.objective
     T, chart = pivoted(state.factorization.T, objective.blocks)
     here = objective.state(T)
-    plan = objective.plan
-    q, p = plan.q_dense, plan.products.p
-    L = np.tril(here.factorization.L[q : q + p, q : q + p])
-    half = np.linalg.inv(L) if p else np.zeros((0, 0))
-    free = varying(T, chart)
-    return VarianceUncertainty(
+    half = here.factorization.fixed_root()
+    free = chart.part(varies(T, chart))
+    uncertainty = VarianceUncertainty(
         T,
         free,
         _inverse(
@@ -105,6 +102,8 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
         fixed_scores(here.factorization),
         here.sigma2,
     )
+    objective.forget()
+    return uncertainty
 
 
 def coefficient_df(problem: Problem, state: State) -> FloatArray:

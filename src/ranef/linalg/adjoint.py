@@ -169,9 +169,7 @@ def _chain_gradient(
             touched += levels.multiply(W, V)
         if fixed:
             touched += levels.multiply(levels.transpose(C), from_border)
-        N = -levels.multiply(part.K, part.G)
-        for a in range(shape[0]):
-            N[a, a] += 1.0
+        N = part.residual()
         GN = levels.multiply(part.G, N)
         F = GN.sum(axis=2) - levels.sum_products(
             levels.transpose(N), levels.transpose(levels.multiply(touched, N))

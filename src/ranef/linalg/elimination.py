@@ -51,6 +51,13 @@ class Eliminated:
     W: dict[int, FloatArray]
     KW: dict[int, FloatArray]
 
+    def residual(self) -> FloatArray:
+        """Return N_j = I - K_j G_j, (k, k, J): what elimination leaves of a level's effects."""
+        N = -levels.multiply(self.K, self.G)
+        for a in range(len(N)):
+            N[a, a] += 1.0
+        return N
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Factorization:
@@ -85,6 +92,13 @@ class Factorization:
     logdet_fixed: float
     r2: float
 
+    def fixed_root(self) -> FloatArray:
+        """Return inv(L) of the fixed rows, (p, p): its cross-product is inv(Q'V0^-1 Q)."""
+        q, p = self.plan.q_dense, self.plan.products.p
+        if p == 0:
+            return np.zeros((0, 0))
+        return np.asarray(np.linalg.inv(np.tril(self.L[q : q + p, q : q + p])), dtype=np.float64)
+
 
 def add_by_level(parent: IntArray, blocks: FloatArray, size: int) -> FloatArray:
     """Return the sum of (k, l, J) blocks over the levels that share a parent, (k, l, size)."""
@@ -111,7 +125,7 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
     logdet = 0.0
     G = {e: products.A[e] for e in plan.chain}
     C = {e: products.C[e] for e in plan.chain}
-    W = _chain_couplings(plan)
+    W = dict(plan.couplings)
     for i, e in enumerate(plan.chain):
         M = levels.multiply_right(levels.multiply_left(T[e].T, G[e]), T[e])
         for a in range(M.shape[0]):
@@ -159,19 +173,6 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         logdet_fixed=2.0 * float(logs[q:-1].sum()),
         r2=float(L[-1, -1]) ** 2,
     )
-
-
-def _chain_couplings(plan: Plan) -> dict[tuple[int, int], FloatArray]:
-    """Return the cross-products of every chain factor with the later ones it is nested in."""
-    out = {}
-    for i, e in enumerate(plan.chain):
-        for g in plan.chain[i + 1 :]:
-            if e < g:
-                out[e, g] = plan.products.pairs[e, g].values
-            else:  # pairs are stored by the other factor; bring them into the order of e
-                pair = plan.products.pairs[g, e]
-                out[e, g] = pair.values.swapaxes(0, 1)[:, :, np.argsort(pair.cols)]
-    return out
 
 
 def _assemble(

@@ -146,9 +146,7 @@ def single_moments(f: Factorization, reml: bool) -> Moments:
     (e,) = f.plan.chain
     part = f.chain[e]
     k = part.G.shape[0]
-    N = -levels.multiply(part.K, part.G)
-    for a in range(k):
-        N[a, a] += 1.0
+    N = part.residual()
     V = levels.multiply(part.G, N).reshape(k * k, -1)
     M = V @ V.T
     p = f.plan.products.p

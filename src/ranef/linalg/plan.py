@@ -82,6 +82,8 @@ class Plan:
         Rows of the dense block without and with the border [Q y0].
     parents : dict (e, e') -> int array (J_e,)
         Level of chain factor e' that a level of the earlier chain factor e belongs to.
+    couplings : dict (e, e') -> float64 array (k_e, k_e', J_e)
+        Cross-products of chain factor e with that level.
     pairs : tuple of DensePairs
     position : int array
         Positions of all pairs' entries, concatenated.
@@ -100,6 +102,7 @@ class Plan:
     q_dense: int
     size: int
     parents: dict[tuple[int, int], IntArray]
+    couplings: dict[tuple[int, int], FloatArray]
     pairs: tuple[DensePairs, ...]
     position: IntArray
     start_values: FloatArray
@@ -151,8 +154,8 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         or [np.zeros((products.p + 1, 0))],
         axis=1,
     )
-    parents = {
-        (e, g): _parents(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
+    nesting = {
+        (e, g): _nesting(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
     }
     return Plan(
         products,
@@ -161,7 +164,8 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         offset,
         q_dense,
         size,
-        parents,
+        {link: parent for link, (parent, _) in nesting.items()},
+        {link: values for link, (_, values) in nesting.items()},
         pairs,
         position,
         values,
@@ -201,12 +205,14 @@ def _chain(products: CrossProducts, effects: list[int]) -> tuple[int, ...]:
     return () if q**3 - rest**3 <= CHAIN_FLOPS else (0,)
 
 
-def _parents(products: CrossProducts, e: int, g: int) -> IntArray:
-    """Return the level of g that every level of e belongs to."""
+def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatArray]:
+    """Return the level of g that every level of e belongs to, and their cross-products."""
     if e < g:
-        return products.pairs[e, g].cols
-    pair = products.pairs[g, e]
-    return pair.rows[np.argsort(pair.cols)]
+        pair = products.pairs[e, g]
+        return pair.cols, pair.values
+    pair = products.pairs[g, e]  # stored by the other factor: bring them into the order of e
+    order = np.argsort(pair.cols)
+    return pair.rows[order], pair.values.swapaxes(0, 1)[:, :, order]
 
 
 def _check_memory(

@@ -21,12 +21,11 @@ from enum import Enum
 import numpy as np
 
 from ranef.covariance.chart import (
-    Chart,
     Direction,
     Factors,
     null_directions,
     pivoted,
-    varying,
+    varies,
     widen,
 )
 from ranef.objective import Evaluation
@@ -128,7 +127,7 @@ def lower_without(
     """
     chart = here.chart
     x = chart.read(here.T)
-    hessian = (curvature.vectors * curvature.values) @ curvature.vectors.T
+    hessian = curvature.matrix
     best, value = None, optimum.value - LOWER
     for f, parts in enumerate(surface.blocks):
         for start, stop in parts:
@@ -211,14 +210,13 @@ def _search_aside(surface: Surface, here: Evaluation, curvature: Curvature) -> O
     Only directions of parameters that have variance count.
     """
     T, chart = here.T, here.chart
-    free = varying(T, chart)
-    if free.size == 0:
+    inside = varies(T, chart)
+    if not inside.any():
         return None
     x = chart.read(T)
     scale = np.maximum(1.0, np.abs(x))
-    hessian = (curvature.vectors * curvature.values) @ curvature.vectors.T
-    inside = np.isin(np.arange(chart.size), _positions(chart, free))
-    values, vectors = np.linalg.eigh((hessian * np.outer(scale, scale))[np.ix_(inside, inside)])
+    scaled = curvature.matrix * np.outer(scale, scale)
+    values, vectors = np.linalg.eigh(scaled[np.ix_(inside, inside)])
     if values[0] > HARDLY_CURVED:
         return None
     step = np.zeros(chart.size)
@@ -233,12 +231,6 @@ def _differ(one: Optimum, other: Optimum) -> bool:
         for a, b in zip(one.T, other.T, strict=True)
     )
     return moved >= APART and other.value <= one.value + EQUAL
-
-
-def _positions(chart: Chart, part: Chart) -> list[int]:
-    """Return where the entries of ``part`` stand in ``chart``."""
-    entries = list(zip(chart.factor, chart.row, chart.col, strict=True))
-    return [entries.index(entry) for entry in zip(part.factor, part.row, part.col, strict=True)]
 
 
 def _descend(

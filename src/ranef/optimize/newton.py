@@ -51,6 +51,12 @@ class Curvature:
         floor = max(SMALLEST_CURVATURE * float(size.max(initial=0.0)), 1e-12)
         return cls(values, np.maximum(size, floor), vectors)
 
+    @property
+    def matrix(self) -> FloatArray:
+        """The symmetric matrix itself, (m, m)."""
+        product: FloatArray = (self.vectors * self.values) @ self.vectors.T
+        return product
+
     def decrement(self, gradient: FloatArray) -> float:
         """Return g'|H|^-1 g: twice the decrease that a Newton step promises."""
         along = self.vectors.T @ gradient
