@@ -10,7 +10,7 @@ import numpy as np
 
 from ranef.convergence import Status, describe
 from ranef.covariance.chart import Factors, identity
-from ranef.design import build_design
+from ranef.design import Design, build_design
 from ranef.errors import (
     ConvergenceWarning,
     FitError,
@@ -123,30 +123,56 @@ def fit(
         na_action=na_action,
         context=context,
     )
+    model = fit_design(design, reml=bool(reml), optimizer=optimizer, start=start, control=control)
+    _warn(model)
+    return model
+
+
+def fit_design(
+    design: Design,
+    *,
+    reml: bool,
+    optimizer: OptimizerName = "newton",
+    start: Any = None,
+    control: Control | None = None,
+) -> LinearMixedModel:
+    """Fit a design, silently: the verdict is in the model, and the caller decides what to say.
+
+    Parameters
+    ----------
+    design : Design
+    reml : bool
+    optimizer, start, control
+        As in `fit`.
+
+    Raises
+    ------
+    FitError
+        If the model is not identified or does not fit into memory.
+    """
     try:
         with np.errstate(all="ignore"):  # what is not finite is checked where it matters
-            problem = make_problem(design, reml=bool(reml))
+            problem = make_problem(design, reml=reml)
             begin = _begin(problem, start)
-            optimum, certificate = minimise(problem.objective, begin, optimizer, control)
+            optimum, certificate = minimise(
+                problem.objective, begin, optimizer, control or Control()
+            )
             state = problem.objective.state(optimum.T)
     except np.linalg.LinAlgError as error:
         raise FitError(
             f"{error}: check the data for values of very different size, or give another start=."
         ) from error
     problem.objective.forget()
-    convergence = describe(problem, optimum, certificate, optimizer)
-    model = LinearMixedModel(
+    return LinearMixedModel(
         formula=design.formula,
         reml=problem.objective.reml,
         design=design,
-        convergence=convergence,
+        convergence=describe(problem, optimum, certificate, optimizer),
         objective=state.value,
         problem=problem,
         state=state,
         theta_values=problem.to_public(optimum.T),
     )
-    _warn(model)
-    return model
 
 
 def _begin(problem: Problem, start: Any) -> Factors:

@@ -1,6 +1,6 @@
 """Data and formula become arrays with names: the design of a model."""
 
-from ranef.design.build import build_design
+from ranef.design.build import build_design, rebuild_design
 from ranef.design.newdata import (
     GroupCodes,
     fixed_columns,
@@ -11,6 +11,7 @@ from ranef.design.newdata import (
 )
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
+from ranef.design.variables import Variables
 
 __all__ = [
     "ColumnSpec",
@@ -19,10 +20,12 @@ __all__ = [
     "Grouping",
     "RandomTerm",
     "TermColumns",
+    "Variables",
     "build_design",
     "fixed_columns",
     "fixed_offset",
     "group_codes",
     "random_columns",
+    "rebuild_design",
     "row_index",
 ]

@@ -7,6 +7,7 @@ in which something is missing; number the levels that are left; make the columns
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from ranef.design.rows import find_rows, read_numbers
 from ranef.design.sources import SourceMaker
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
+from ranef.design.variables import used_variables
 from ranef.errors import DataError, OptionError
 from ranef.formula import Expression, GroupTerm, ModelFormula, TermSum, parse_formula
 from ranef.typing import FloatArray, NaAction, check_choice
@@ -83,11 +85,61 @@ def build_design(
     if not isinstance(formula, ModelFormula):
         formula = parse_formula(formula, frame.names)
     evaluator = Evaluator(frame, formula.source, _used(context or {}, formula))
+    return _build(formula, evaluator, weights, offset, _wanted_contrasts(contrasts), na_action)
+
+
+def rebuild_design(design: Design, formula: ModelFormula) -> Design:
+    """Make the arrays of another model for the same rows, from the variables that were kept.
+
+    Use it to leave out or change terms; transforms keep what they learned.
+
+    Parameters
+    ----------
+    design : Design
+    formula : ModelFormula
+        Uses no variables but those of the design.
+
+    Returns
+    -------
+    Design
+        With the same response, weights, offset and rows.
+
+    Raises
+    ------
+    UnknownVariableError
+        If the formula uses other variables.
+    DataError
+        If the formula makes other rows incomplete.
+    """
+    spec: ColumnSpec = design.spec
+    states = {text: dict(state) for text, state in spec.states.items()}
+    context = _used(spec.context, formula)
+    evaluator = Evaluator(design.variables.frame(), formula.source, context, states)
+    fixed = {factor.label for term in formula.fixed.terms for factor in term.factors}
+    contrasts = {name: wish for name, wish in design.contrasts.items() if name in fixed}
+    new = _build(formula, evaluator, design.weights, spec.offset_column, contrasts, "drop")
+    if len(new.y) != len(design.y):
+        raise DataError(
+            f"{formula} can use {len(new.y)} of the {len(design.y)} rows: some expression loses "
+            "rows; make its columns part of the data."
+        )
+    return replace(new, offset=design.offset, n_total=design.n_total, dropped=design.dropped)
+
+
+def _build(
+    formula: ModelFormula,
+    evaluator: Evaluator,
+    weights: Any,
+    offset: Any,
+    contrasts: dict[str, Any],
+    na_action: NaAction,
+) -> Design:
+    frame = evaluator.frame
     check_rows(frame)
     weight_numbers = read_numbers("weights", weights, frame)
     offset_numbers = read_numbers("offset", offset, frame)
     rows = find_rows(formula, evaluator, (weight_numbers, offset_numbers), na_action)
-    maker = SourceMaker(evaluator, rows, _wanted_contrasts(contrasts))
+    maker = SourceMaker(evaluator, rows, contrasts)
     maker.check_contrasts(formula)
     y = maker.response(formula.response)
     X, fixed = _fixed_part(formula, maker, offset if isinstance(offset, str) else None)
@@ -106,6 +158,8 @@ def build_design(
         n_total=frame.size,
         dropped=rows.dropped,
         spec=fixed,
+        variables=used_variables(formula, frame, rows, maker.grouped, y, X, fixed.names),
+        contrasts=contrasts,
     )
     check_design(design)
     return design

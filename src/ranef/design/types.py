@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ranef.design.variables import Variables
 from ranef.formula.terms import ModelFormula
 from ranef.typing import FloatArray, IntArray, lock_sparse
 
@@ -129,6 +130,10 @@ class Design(ReadOnly):
     spec : object
         What makes X and the offset from new data, and tells which columns belong to which
         term: a `ColumnSpec`, see `newdata`.
+    variables : Variables
+        The columns of the data that the model uses, on the used rows.
+    contrasts : mapping of str to str
+        The codings that were asked for.
     """
 
     formula: ModelFormula
@@ -143,6 +148,8 @@ class Design(ReadOnly):
     n_total: int
     dropped: Mapping[str, int]
     spec: Any
+    variables: Variables
+    contrasts: Mapping[str, Any]
 
     def __repr__(self) -> str:
         n, p = self.X.shape

@@ -1,0 +1,44 @@
+"""The same rows under another model or criterion: what comparisons of models are made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ranef.design import rebuild_design
+from ranef.fit import fit_design
+from ranef.formula import ModelFormula
+
+if TYPE_CHECKING:
+    from ranef.model import LinearMixedModel
+
+
+def refit_ml(model: LinearMixedModel) -> LinearMixedModel:
+    """Return the model fitted by maximum likelihood; the model itself if it is already.
+
+    The search starts at the REML estimate, which is near.
+    """
+    if not model.reml:
+        return model
+    return fit_design(model.design, reml=False, start=model.theta)
+
+
+def refit_formula(
+    model: LinearMixedModel, formula: ModelFormula, *, reml: bool | None = None
+) -> LinearMixedModel:
+    """Return the fit of another formula to the same rows, response, weights and offset.
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+    formula : ModelFormula
+        See `ModelFormula.with_terms`; uses no variables but those of the model.
+    reml : bool, optional
+        The model's own criterion by default.
+
+    Raises
+    ------
+    DataError, FitError
+        If the formula cannot be fitted to these rows.
+    """
+    design = rebuild_design(model.design, formula)
+    return fit_design(design, reml=model.reml if reml is None else reml)
