@@ -87,7 +87,7 @@ def test_normal_and_unknown_methods() -> None:
     model = ranef.fit("Reaction ~ Days + (1 | Subject)", ranef.datasets.load("sleepstudy"))
 
     assert np.isinf(model.coef_table(ddf="normal")["df"]).all()
-    with pytest.raises(OptionError, match="'satterthwaite', 'normal'"):
+    with pytest.raises(OptionError, match="'satterthwaite', 'kenward-roger', 'normal'"):
         model.coef_table(ddf="wald")  # type: ignore[arg-type]
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 import ranef
 from ranef import datasets
 from ranef.errors import DataError, MissingDependencyError, OptionError, RanefError, RanefWarning
-from ranef.typing import ContrastName, ModelDdf, OptimizerName, check_choice
+from ranef.typing import ContrastName, DdfMethod, OptimizerName, check_choice
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _FORMATS: dict[str, Callable[[Any], str]] = {
@@ -156,7 +156,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--ddf",
-        choices=get_args(ModelDdf),
+        choices=get_args(DdfMethod),
         default="satterthwaite",
         help="degrees of freedom of the tests; default: satterthwaite",
     )

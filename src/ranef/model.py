@@ -30,7 +30,7 @@ from ranef.formula.terms import ModelFormula
 from ranef.modelmatrix import random_matrix
 from ranef.objective import State
 from ranef.tables.summary import Summary, build_summary
-from ranef.typing import FloatArray, ModelDdf, ResidualKind, check_choice
+from ranef.typing import DdfMethod, FloatArray, ResidualKind, check_choice
 from ranef.variance import VarCorr
 
 
@@ -129,6 +129,11 @@ class LinearMixedModel:
         """Covariance matrix of the estimable fixed effects."""
         names = self._kept_names
         return pd.DataFrame(self._covariance.copy(), index=names, columns=names)
+
+    @cached_property
+    def memo(self) -> dict[str, Any]:
+        """What inference has prepared for this model; not part of it, and not pickled."""
+        return {}
 
     @cached_property
     def _beta(self) -> FloatArray:
@@ -269,14 +274,14 @@ class LinearMixedModel:
         """Response of the used rows."""
         return self.design.y
 
-    def coef_table(self, ddf: ModelDdf = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
+    def coef_table(self, ddf: DdfMethod = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
         """Return estimates, standard errors, tests and intervals of the fixed effects.
 
         Parameters
         ----------
-        ddf : {"satterthwaite", "normal"}
-            Degrees of freedom: Satterthwaite's approximation, as lmerTest, or the normal
-            distribution (z tests).
+        ddf : {"satterthwaite", "kenward-roger", "normal"}
+            Degrees of freedom: Satterthwaite's approximation, as lmerTest; Kenward and Roger's,
+            with adjusted standard errors, as pbkrtest; or the normal distribution (z tests).
         level : float
             Coverage of the intervals, between 0 and 1.
 
@@ -308,12 +313,12 @@ class LinearMixedModel:
 
         return coefficient_frame(self, ddf, level)
 
-    def summary(self, ddf: ModelDdf = "satterthwaite") -> Summary:
+    def summary(self, ddf: DdfMethod = "satterthwaite") -> Summary:
         """Return the summary: it prints like lme4's, and renders to HTML, Markdown and LaTeX.
 
         Parameters
         ----------
-        ddf : {"satterthwaite", "normal"}
+        ddf : {"satterthwaite", "kenward-roger", "normal"}
             As in `coef_table`.
 
         Raises
@@ -323,14 +328,14 @@ class LinearMixedModel:
         """
         return build_summary(self, self.coef_table(ddf=ddf), ddf)
 
-    def tidy(self, ddf: ModelDdf = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
+    def tidy(self, ddf: DdfMethod = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
         """Return one row per parameter: fixed effects, then SDs, correlations and sigma.
 
         Use it in a pipeline; columns are those of R's broom.mixed, in snake case.
 
         Parameters
         ----------
-        ddf : {"satterthwaite", "normal"}
+        ddf : {"satterthwaite", "kenward-roger", "normal"}
             As in `coef_table`.
         level : float
             Coverage of the intervals of the fixed effects.

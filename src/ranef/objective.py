@@ -24,7 +24,7 @@ from functools import cache
 
 import numpy as np
 
-from ranef.covariance.chart import Chart, Factors
+from ranef.covariance.chart import Chart, Factors, identity
 from ranef.linalg.adjoint import trace_gradient
 from ranef.linalg.elimination import Factorization, factorize
 from ranef.linalg.information import (
@@ -167,7 +167,7 @@ class Objective:
 
         @cache
         def exact() -> FloatArray | None:
-            traces = self._traces(f, T, chart)
+            traces = self._traces(f, T, chart, LARGEST_WHOLE)
             return None if traces is None else average + curvature - traces
 
         return Evaluation(T, chart, self._value(f), gradient, average, exact, F, self._rounding(f))
@@ -246,25 +246,50 @@ class Objective:
         result: FloatArray = 0.5 * (hessian + hessian.T)
         return result
 
+    def linear_traces(self, T: Factors, chart: Chart, largest: int) -> FloatArray | None:
+        """Return tr(Q_ V_i Q_ V_j) for V_i = Z (e_a e_b' + e_b e_a') Z', (m, m).
+
+        These are the tangents of the relative covariance matrices' own elements, which exist at
+        singular ones too. None where a dense matrix of more than ``largest`` random effects
+        would be needed.
+        """
+        unit = identity(self.blocks)
+        return self._traces(self.state(T).factorization, unit, chart, largest)
+
+    def trace_products(self, T: Factors, chart: Chart) -> FloatArray:
+        """Return tr(Q_ V_i Q_ V_j) for the entries of T, (m, m), from what the Hessian lacks.
+
+        Cost: two evaluations of the gradient for every parameter.
+        """
+        evaluation = self.evaluate(T, chart)
+        if evaluation is None:
+            raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
+        here = self.state(T)
+        _, information = self._scores(here.factorization, here.solution, T, chart)
+        scale = self.nu / here.factorization.r2
+        return evaluation.average + scale * information - self.hessian(T, chart)
+
     def score(self, state: State, chart: Chart) -> FloatArray:
         """Return the derivatives of the penalised residual sum of squares r^2, (m,)."""
         T = state.factorization.T
         slopes = [-2.0 * (t @ t.T) @ T_f for t, T_f in zip(state.solution.t, T, strict=True)]
         return chart.read(tuple(slopes))
 
-    def _traces(self, f: Factorization, T: Factors, chart: Chart) -> FloatArray | None:
-        """Return tr(Q_ V_i Q_ V_j), or None where it would cost too much."""
+    def _traces(
+        self, f: Factorization, T: Factors, chart: Chart, largest: int
+    ) -> FloatArray | None:
+        """Return tr(Q_ V_i Q_ V_j), V_i = Z (e_a T_b' + T_b e_a') Z'; None if it costs too much."""
         products = self.plan.products
         if len(self.plan.chain) == 1 and not self.plan.dense:
             moments = single_moments(f, self.reml)
         else:
-            if sum(A.shape[0] * A.shape[2] for A in products.A) > LARGEST_WHOLE:
+            if sum(A.shape[0] * A.shape[2] for A in products.A) > largest:
                 return None
             whole: Factorization | None = f
             if self.plan.chain:
                 if self._whole is None:
                     self._whole = make_plan(products, math.inf, whole=True)
-                whole = factorize(self._whole, T)
+                whole = factorize(self._whole, f.T)
             if whole is None:
                 return None
             moments = whole_moments(whole, self.reml)

@@ -18,8 +18,6 @@ OptimizerName: TypeAlias = Literal["newton", "bobyqa", "nelder-mead"]
 NaAction: TypeAlias = Literal["drop", "raise"]
 ContrastName: TypeAlias = Literal["treatment", "sum", "helmert", "poly"]
 DdfMethod: TypeAlias = Literal["satterthwaite", "kenward-roger", "normal"]
-# The reference distributions that tests of a fitted model can use; tables print them all.
-ModelDdf: TypeAlias = Literal["satterthwaite", "normal"]
 ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
 
 

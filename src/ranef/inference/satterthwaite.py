@@ -106,18 +106,6 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
     return uncertainty
 
 
-def coefficient_df(problem: Problem, state: State) -> FloatArray:
-    """Return the degrees of freedom of every estimable fixed effect, (p,).
-
-    Cost: one evaluation of the criterion with its Hessian (in large crossed models two
-    evaluations for every covariance parameter), O(p q) besides.
-    """
-    if len(problem.basis.kept) == 0:
-        return np.zeros(0)
-    uncertainty = variance_uncertainty(problem, state)
-    return np.array([uncertainty.degrees_of_freedom(row) for row in problem.basis.R_inverse])
-
-
 def _inverse(
     profiled: FloatArray, size: FloatArray, slope: FloatArray, sigma2: float, nu: int
 ) -> FloatArray:

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from ranef.errors import OptionError
-from ranef.inference.satterthwaite import coefficient_df
-from ranef.typing import FloatArray, ModelDdf, check_choice
+from ranef.inference.fixed_tests import fixed_tests
+from ranef.typing import DdfMethod, FloatArray
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -27,13 +27,13 @@ def check_level(level: float) -> float:
     return float(level)
 
 
-def coefficient_frame(model: LinearMixedModel, ddf: ModelDdf, level: float) -> pd.DataFrame:
+def coefficient_frame(model: LinearMixedModel, ddf: DdfMethod, level: float) -> pd.DataFrame:
     """Return estimates, standard errors, tests and intervals of the fixed effects.
 
     Parameters
     ----------
     model : LinearMixedModel
-    ddf : {"satterthwaite", "normal"}
+    ddf : {"satterthwaite", "kenward-roger", "normal"}
     level : float
         Coverage of the intervals.
 
@@ -46,30 +46,30 @@ def coefficient_frame(model: LinearMixedModel, ddf: ModelDdf, level: float) -> p
     Raises
     ------
     OptionError
-        For another ddf, or a level that is not between 0 and 1.
+        For another ddf, a level that is not between 0 and 1, or Kenward-Roger with a fit by ML.
     """
-    check_choice("ddf", ddf, ModelDdf)
     check_level(level)
-    estimate, std_error = model.fixef, model.std_errors
-    df = np.full(len(estimate), np.nan)
+    tests = fixed_tests(model, ddf)
     kept = model.problem.basis.kept
-    df[kept] = coefficient_df(model.problem, model.state) if ddf == "satterthwaite" else np.inf
+    estimate, rows = model.fixef, np.eye(len(kept))
+    std_error, df = np.full((2, len(estimate)), np.nan)
+    std_error[kept], df[kept] = tests.row_errors(rows), tests.row_df(rows)
     statistic = estimate / std_error
-    half = _quantile(df, 0.5 + 0.5 * level) * std_error
+    half = t_quantile(df, 0.5 + 0.5 * level) * std_error
     return pd.DataFrame(
         {
             "estimate": estimate,
             "std_error": std_error,
             "df": df,
             "statistic": statistic,
-            "p_value": 2.0 * _upper_tail(df, np.abs(statistic.to_numpy())),
+            "p_value": 2.0 * t_tail(df, np.abs(statistic.to_numpy())),
             "conf_low": estimate - half,
             "conf_high": estimate + half,
         }
     )
 
 
-def _upper_tail(df: FloatArray, t: FloatArray) -> FloatArray:
+def t_tail(df: FloatArray, t: FloatArray) -> FloatArray:
     """Return P(T > t) for Student's t, normal where df is infinite."""
     from scipy.special import ndtr, stdtr  # slow to import, and not needed for a fit
 
@@ -78,7 +78,7 @@ def _upper_tail(df: FloatArray, t: FloatArray) -> FloatArray:
     return result
 
 
-def _quantile(df: FloatArray, probability: float) -> FloatArray:
+def t_quantile(df: FloatArray, probability: float) -> FloatArray:
     """Return quantiles of Student's t, normal where df is infinite."""
     from scipy.special import ndtri, stdtrit
 

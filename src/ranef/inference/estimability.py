@@ -1,0 +1,66 @@
+"""Linear functions of all coefficients, aliased ones included: which have a value, and which.
+
+Where column j of X is a combination of kept columns, x_j = X_k a_j, the coefficients are known only
+together: l'beta has one value for all solutions if l_j = l_k'a_j for every such column, and that
+value is l_k'beta_k. (Searle 1971, Linear Models, section 5.4.)
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import sparse
+
+from ranef.typing import BoolArray, FloatArray
+
+if TYPE_CHECKING:
+    from ranef.model import LinearMixedModel
+
+# A row is estimable if it differs by no more than this from a combination of the rows of X,
+# relative to the size of its elements.
+TOLERANCE = 1e-7
+
+
+def alias_matrix(model: LinearMixedModel) -> tuple[FloatArray, FloatArray]:
+    """Return which columns are aliased (d,), and their combinations a_j of kept ones, (p, d)."""
+    if "aliases" not in model.memo:
+        basis, X = model.problem.basis, model.design.X
+        aliased = np.setdiff1d(np.arange(X.shape[1]), basis.kept)
+        combinations = np.zeros((len(basis.kept), len(aliased)))
+        if len(aliased) and len(basis.kept):
+            weights = model.design.weights
+            columns = sparse.csc_array(X[:, aliased])
+            if weights is not None:
+                columns = sparse.csc_array(columns.multiply(weights[:, None]))
+            inner = sparse.csc_array(basis.columns.T @ columns).toarray()
+            combinations = basis.R_inverse @ (basis.R_inverse.T @ inner)
+        model.memo["aliases"] = (aliased, combinations)
+    found: tuple[FloatArray, FloatArray] = model.memo["aliases"]
+    return found
+
+
+def estimable_rows(model: LinearMixedModel, L: FloatArray) -> tuple[FloatArray, BoolArray]:
+    """Return rows in terms of the kept coefficients, and which of them are estimable.
+
+    Parameters
+    ----------
+    model : LinearMixedModel
+    L : float64 array (m, P)
+        Over all columns of `model.design.x_names`.
+
+    Returns
+    -------
+    rows : float64 array (m, p)
+        Coefficients of the kept columns.
+    estimable : bool array (m,)
+    """
+    aliased, combinations = alias_matrix(model)
+    rows = np.ascontiguousarray(L[:, model.problem.basis.kept])
+    if len(aliased) == 0:
+        return rows, np.ones(len(L), dtype=bool)
+    wanted = L[:, aliased]
+    given = rows @ combinations
+    size = np.abs(rows) @ np.abs(combinations) + np.abs(wanted)
+    near = np.abs(wanted - given) <= TOLERANCE * size + 1e-12
+    return rows, np.asarray(near.all(axis=1))
