@@ -7,37 +7,32 @@ value is l_k'beta_k. (Searle 1971, Linear Models, section 5.4.)
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 from scipy import sparse
 
-from ranef.typing import BoolArray, FloatArray
-
-if TYPE_CHECKING:
-    from ranef.model import LinearMixedModel
+from ranef.model import LinearMixedModel, prepared
+from ranef.typing import BoolArray, FloatArray, IntArray
 
 # A row is estimable if it differs by no more than this from a combination of the rows of X,
 # relative to the size of its elements.
 TOLERANCE = 1e-7
 
 
-def alias_matrix(model: LinearMixedModel) -> tuple[FloatArray, FloatArray]:
+def alias_matrix(model: LinearMixedModel) -> tuple[IntArray, FloatArray]:
     """Return which columns are aliased (d,), and their combinations a_j of kept ones, (p, d)."""
-    if "aliases" not in model.memo:
-        basis, X = model.problem.basis, model.design.X
-        aliased = np.setdiff1d(np.arange(X.shape[1]), basis.kept)
-        combinations = np.zeros((len(basis.kept), len(aliased)))
-        if len(aliased) and len(basis.kept):
-            weights = model.design.weights
-            columns = sparse.csc_array(X[:, aliased])
-            if weights is not None:
-                columns = sparse.csc_array(columns.multiply(weights[:, None]))
-            inner = sparse.csc_array(basis.columns.T @ columns).toarray()
-            combinations = basis.R_inverse @ (basis.R_inverse.T @ inner)
-        model.memo["aliases"] = (aliased, combinations)
-    found: tuple[FloatArray, FloatArray] = model.memo["aliases"]
-    return found
+    return prepared(model, "aliases", lambda: _alias_matrix(model))
+
+
+def _alias_matrix(model: LinearMixedModel) -> tuple[IntArray, FloatArray]:
+    basis, X = model.problem.basis, model.design.X
+    aliased = np.setdiff1d(np.arange(X.shape[1]), basis.kept)
+    if len(aliased) == 0 or len(basis.kept) == 0:
+        return aliased, np.zeros((len(basis.kept), len(aliased)))
+    columns = sparse.csc_array(X[:, aliased])
+    if model.design.weights is not None:
+        columns = sparse.csc_array(columns.multiply(model.design.weights[:, None]))
+    inner = sparse.csc_array(basis.columns.T @ columns).toarray()
+    return aliased, basis.R_inverse @ (basis.R_inverse.T @ inner)
 
 
 def estimable_rows(model: LinearMixedModel, L: FloatArray) -> tuple[FloatArray, BoolArray]:

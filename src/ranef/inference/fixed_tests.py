@@ -15,17 +15,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ranef.errors import OptionError
 from ranef.inference.kenward_roger import KenwardRogerMoments, kenward_roger_moments
 from ranef.inference.satterthwaite import VarianceUncertainty, variance_uncertainty
+from ranef.model import LinearMixedModel, prepared
 from ranef.typing import DdfMethod, FloatArray, check_choice
-
-if TYPE_CHECKING:
-    from ranef.model import LinearMixedModel
 
 # A row counts as a combination of others if what is left of it is smaller than this (relative).
 DEPENDENT = 1e-7
@@ -169,10 +166,7 @@ def fixed_tests(model: LinearMixedModel, ddf: DdfMethod) -> FixedTests:
         For another ddf, and for Kenward-Roger with a model fitted by maximum likelihood.
     """
     check_choice("ddf", ddf, DdfMethod)
-    if ddf not in model.memo:
-        model.memo[ddf] = _prepare(model, ddf)
-    found: FixedTests = model.memo[ddf]
-    return found
+    return prepared(model, ddf, lambda: _prepare(model, ddf))
 
 
 def _prepare(model: LinearMixedModel, ddf: DdfMethod) -> FixedTests:

@@ -1,7 +1,7 @@
 """The fitted model: immutable, complete when constructed, printing like lme4.
 
 Properties are cheap and take no arguments; what costs more than a look-up is computed at first use
-and kept. Methods orchestrate: numbers happen in the modules they call.
+and kept. Methods stand in the files beside this one, by subject; the class only names them.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from ranef.estimates import (
 )
 from ranef.estimation import Problem
 from ranef.formula.terms import ModelFormula
+from ranef.model import facts, fixed
 from ranef.modelmatrix import random_matrix
 from ranef.objective import State
-from ranef.tables.summary import Summary, build_summary
-from ranef.typing import DdfMethod, FloatArray, ResidualKind, check_choice
+from ranef.typing import FloatArray, ResidualKind, check_choice
 from ranef.variance import VarCorr
 
 
@@ -131,8 +131,8 @@ class LinearMixedModel:
         return pd.DataFrame(self._covariance.copy(), index=names, columns=names)
 
     @cached_property
-    def memo(self) -> dict[str, Any]:
-        """What inference has prepared for this model; not part of it, and not pickled."""
+    def _prepared(self) -> dict[str, Any]:
+        """See `ranef.model.prepared`."""
         return {}
 
     @cached_property
@@ -274,119 +274,10 @@ class LinearMixedModel:
         """Response of the used rows."""
         return self.design.y
 
-    def coef_table(self, ddf: DdfMethod = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
-        """Return estimates, standard errors, tests and intervals of the fixed effects.
-
-        Parameters
-        ----------
-        ddf : {"satterthwaite", "kenward-roger", "normal"}
-            Degrees of freedom: Satterthwaite's approximation, as lmerTest; Kenward and Roger's,
-            with adjusted standard errors, as pbkrtest; or the normal distribution (z tests).
-        level : float
-            Coverage of the intervals, between 0 and 1.
-
-        Returns
-        -------
-        DataFrame
-            Columns estimate, std_error, df, statistic, p_value, conf_low, conf_high; NaN for
-            aliased columns.
-
-        Raises
-        ------
-        OptionError
-            For another ddf or level.
-
-        Examples
-        --------
-        >>> import ranef
-        >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
-        >>> m.coef_table().round(3)[["estimate", "std_error", "df", "statistic"]]
-                   estimate  std_error    df  statistic
-        Intercept   251.405      6.825  17.0     36.838
-        Days         10.467      1.546  17.0      6.771
-
-        References
-        ----------
-        Kuznetsova, Brockhoff, Christensen 2017, Journal of Statistical Software 82(13).
-        """
-        from ranef.inference.wald import coefficient_frame
-
-        return coefficient_frame(self, ddf, level)
-
-    def summary(self, ddf: DdfMethod = "satterthwaite") -> Summary:
-        """Return the summary: it prints like lme4's, and renders to HTML, Markdown and LaTeX.
-
-        Parameters
-        ----------
-        ddf : {"satterthwaite", "kenward-roger", "normal"}
-            As in `coef_table`.
-
-        Raises
-        ------
-        OptionError
-            For another ddf.
-        """
-        return build_summary(self, self.coef_table(ddf=ddf), ddf)
-
-    def tidy(self, ddf: DdfMethod = "satterthwaite", level: float = 0.95) -> pd.DataFrame:
-        """Return one row per parameter: fixed effects, then SDs, correlations and sigma.
-
-        Use it in a pipeline; columns are those of R's broom.mixed, in snake case.
-
-        Parameters
-        ----------
-        ddf : {"satterthwaite", "kenward-roger", "normal"}
-            As in `coef_table`.
-        level : float
-            Coverage of the intervals of the fixed effects.
-
-        Returns
-        -------
-        DataFrame
-            Columns effect, group, term, estimate, std_error, statistic, df, p_value, conf_low,
-            conf_high.
-
-        Raises
-        ------
-        OptionError
-            For another ddf or level.
-
-        Examples
-        --------
-        >>> import ranef
-        >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
-        >>> m.tidy()[["effect", "group", "term", "estimate"]].round(3)
-             effect     group                 term  estimate
-        0     fixed       NaN            Intercept   251.405
-        1     fixed       NaN                 Days    10.467
-        2  ran_pars   Subject        sd__Intercept    24.740
-        3  ran_pars   Subject             sd__Days     5.922
-        4  ran_pars   Subject  cor__Intercept.Days     0.066
-        5  ran_pars  Residual      sd__Observation    25.592
-        """
-        from ranef.tidy import tidy_frame
-
-        return tidy_frame(self.coef_table(ddf, level), self.VarCorr)
-
-    def glance(self) -> pd.DataFrame:
-        """Return one row of facts about the whole fit.
-
-        Returns
-        -------
-        DataFrame (1, 10)
-            nobs, sigma, loglik, aic, bic, reml_criterion or deviance, df, df_resid, converged,
-            singular.
-
-        Examples
-        --------
-        >>> import ranef
-        >>> m = ranef.fit("travel ~ 1 + (1 | Rail)", ranef.datasets.load("rail"), reml=False)
-        >>> m.glance().round(3)["deviance"].item()
-        128.56
-        """
-        from ranef.tidy import glance_row
-
-        return glance_row(self)
+    coef_table = fixed.coef_table
+    summary = fixed.summary
+    tidy = facts.tidy
+    glance = facts.glance
 
     def __repr__(self) -> str:
         kind = "REML" if self.reml else "ML"
