@@ -31,7 +31,9 @@ def section(lines, heading):
     """Return the lines after a heading, up to a blank line or something that R adds there."""
     found = []
     for line in lines[lines.index(heading) + 1 :]:
-        if not line or line.startswith(("optimizer (", "fit warnings", "fixed-effect model")):
+        if not line or line.startswith(
+            ("optimizer (", "fit warnings", "fixed-effect model", "Satterthwaite")
+        ):
             break
         found.append(line.replace("groups:  ", "groups: "))
     return found

@@ -124,7 +124,7 @@ class Summary(Renderable):
                 self._shown_coefficients(),
                 self.ddf,
                 title="Fixed effects",
-                notes=self._rank_note(),
+                notes=(*self._rank_note(), *self._boundary_note()),
                 digits=_DIGITS,
             )
             yield from self._correlations()
@@ -192,6 +192,11 @@ class Summary(Renderable):
         if more <= 0:
             return (f"{note} ({shown})",)
         return (f"{note}: {shown} and {more} more ({n_dropped} aliased columns not shown)",)
+
+    def _boundary_note(self) -> tuple[str, ...]:
+        if not (self.is_singular and self.ddf == "satterthwaite"):
+            return ()
+        return ("Satterthwaite's degrees of freedom leave out the directions without variance",)
 
     def _correlations(self) -> Iterator[Block]:
         p = len(self.correlation)
