@@ -1,9 +1,9 @@
 """The reference fits in tests/data: models fitted by R, in the words of ranef.
 
-`cases` yields what R computed together with the call of `ranef.fit` that asks for the same model;
-`load` gives the data R used. R and ranef name things differently (``recipeB`` and
-``recipe[T.B]``, ``cask:batch`` and ``batch:cask``), so a `Case` also translates names. Numbers are
-never touched: ``case.results`` is as R wrote it, with R's names.
+`cases` yields what R computed together with the call of `ranef.fit` that asks for the same model,
+and `pairs` nested models that R compared; `load` gives the data R used. R and ranef name things
+differently (``recipeB`` and ``recipe[T.B]``, ``cask:batch`` and ``batch:cask``), so a `Case` also
+translates names. Numbers are never touched: ``case.results`` is as R wrote it, with R's names.
 """
 
 from __future__ import annotations
@@ -68,6 +68,38 @@ def cases(kind: str = "lmm") -> Iterator[Case]:
 def case(name: str) -> Case:
     """Return the reference fit with this id."""
     return next(found for found in cases() if found.id == name)
+
+
+@dataclass(frozen=True, eq=False)
+class Pair:
+    """Two nested models that R compared by a likelihood-ratio test.
+
+    Attributes
+    ----------
+    id, dataset, formula_null, formula : str
+    reml : bool
+        Whether R compared REML fits.
+    results : dict
+        ``chisq, df, p``, and per model ``npar, AIC, BIC, logLik, deviance``.
+    """
+
+    id: str
+    dataset: str
+    formula_null: str
+    formula: str
+    reml: bool
+    results: dict[str, Any]
+
+    def __str__(self) -> str:
+        return self.id
+
+
+def pairs() -> Iterator[Pair]:
+    """Yield the comparisons of nested models, in the order of their ids."""
+    with gzip.open(FOLDER / "lrt.jsonl.gz", "rt", encoding="utf-8") as lines:
+        for line in lines:
+            entry = json.loads(line)
+            yield Pair(**{name: entry[name] for name in Pair.__dataclass_fields__})
 
 
 @dataclass(frozen=True, eq=False)

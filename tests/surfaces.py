@@ -37,6 +37,11 @@ class KnownSurface:
     evaluations: list[float] = field(default_factory=list)
 
     @property
+    def competing(self) -> tuple[tuple[int, tuple[int, int]], ...]:
+        """Return the blocks that may have a second minimum: none, f is known."""
+        return ()
+
+    @property
     def blocks(self) -> tuple[Blocks, ...]:
         """One block per factor."""
         return tuple(((0, len(S)),) for S in self.S for _ in range(self.copies))

@@ -83,6 +83,14 @@ class FitError(RanefError, RuntimeError):
     """The model cannot be fitted: it is not identified, or does not fit into memory."""
 
 
+class StorageError(RanefError, ValueError):
+    """A model cannot be saved as it is, or a file is not a saved model that can be loaded."""
+
+
+class NoRowsError(RanefError, ValueError):
+    """The model was fitted to streamed data: its rows were summed up, and are not kept."""
+
+
 class MissingDependencyError(RanefError, ImportError):
     """An optional dependency is needed and not installed."""
 

@@ -26,6 +26,7 @@ import numpy as np
 
 from ranef.covariance.chart import Chart, Factors, identity
 from ranef.linalg.adjoint import trace_gradient
+from ranef.linalg.competition import Block, competing_blocks
 from ranef.linalg.elimination import Factorization, factorize
 from ranef.linalg.information import (
     projected_products,
@@ -106,6 +107,11 @@ class Objective:
     def blocks(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """Independent covariance blocks of every factor."""
         return self.plan.products.blocks
+
+    @property
+    def competing(self) -> tuple[Block, ...]:
+        """Covariance blocks of different factors that compete for a common part of the mean."""
+        return competing_blocks(self.plan.products)
 
     def _value(self, f: Factorization) -> float:
         fixed = f.logdet_fixed if self.reml else 0.0

@@ -25,7 +25,7 @@ from ranef.model import LinearMixedModel, prepared
 from ranef.typing import DdfMethod, FloatArray, check_choice
 
 # A row counts as a combination of others if what is left of it is smaller than this (relative).
-DEPENDENT = 1e-7
+DEPENDENT = 1e-8
 # Rows whose standard errors differ more than this are brought to one scale first: their directions
 # could not be computed otherwise.
 LARGEST_RATIO = 1e-5
@@ -45,11 +45,14 @@ class JointTest:
         Independent rows.
     den_df : float
         Infinite for the normal distribution.
+    scale : float
+        What F was multiplied by; 1 but for Kenward-Roger.
     """
 
     f_value: float
     num_df: int
     den_df: float
+    scale: float = 1.0
 
     @property
     def p_value(self) -> float:
@@ -149,7 +152,7 @@ class KenwardRogerTests(FixedTests):
         if len(rows) == 0:
             return _joint(squares, np.nan)
         scale, den_df = self.moments.scaled(rows @ self.R_inverse)
-        return _joint(scale * squares, den_df)
+        return _joint(squares, den_df, scale)
 
 
 def fixed_tests(model: LinearMixedModel, ddf: DdfMethod) -> FixedTests:
@@ -229,26 +232,27 @@ def orthogonal_rows(
         P'L for the q directions that are not combinations of others.
     squares : float64 array (q,)
     """
-    M = L @ vcov @ L.T
-    size = np.sqrt(np.maximum(M.diagonal(), 0.0))
-    used = size > 0.0
-    L, M, distance, size = L[used], M[np.ix_(used, used)], distance[used], size[used]
-    if len(size) == 0:
+    used = (L != 0).any(axis=1)
+    L, distance = L[used], distance[used]
+    if len(L) == 0:
         return L, distance
-    # whether rows depend on each other must not depend on their units, so this is asked of
-    # correlations; the directions themselves are those of the rows as given
-    scaled = np.linalg.eigvalsh(M / np.outer(size, size))
-    q = int((scaled > DEPENDENT).sum())
+    # whether rows depend on each other is a question about the weights, each in units of its
+    # coefficient: estimates may be almost perfectly correlated and still be different questions
+    weights = L * np.sqrt(vcov.diagonal())
+    weights /= np.linalg.norm(weights, axis=1)[:, None]
+    q = int((np.linalg.svd(weights, compute_uv=False) > DEPENDENT).sum())
+    half = L @ np.linalg.cholesky(vcov)
+    size = np.linalg.norm(half, axis=1)
     if float(size.min()) < LARGEST_RATIO * float(size.max()):
-        L, M, distance = L / size[:, None], M / np.outer(size, size), distance / size
-    d, P = np.linalg.eigh(M)
-    d, P = d[-q:], P[:, -q:]
-    squares: FloatArray = (P.T @ distance) ** 2 / d
+        L, half, distance = L / size[:, None], half / size[:, None], distance / size
+    P, root, _ = np.linalg.svd(half, full_matrices=False)  # not of its square, for the digits
+    P, root = P[:, :q], root[:q]
+    squares: FloatArray = (P.T @ distance / root) ** 2
     return P.T @ L, squares
 
 
-def _joint(squares: FloatArray, den_df: float) -> JointTest:
+def _joint(squares: FloatArray, den_df: float, scale: float = 1.0) -> JointTest:
     q = len(squares)
     if q == 0:
         return JointTest(float("nan"), 0, float("nan"))
-    return JointTest(float(squares.sum()) / q, q, den_df)
+    return JointTest(scale * float(squares.sum()) / q, q, den_df, scale)

@@ -4,7 +4,9 @@ All of them go through scipy's BLAS: numpy and scipy bring one thread pool each,
 has just worked keeps its threads spinning for a while. Using both in turn made the Cholesky
 factorisation of 1 145 rows four times slower on two cores (24 ms instead of 6).
 Small factors go through level-3 BLAS alone: LAPACK's triangular solve and inverse start threads
-for any size, and waiting for them would cost more than the work.
+for any size, and waiting for them would cost more than the work: on a machine that is busy with
+something else, 15 times more for a whole fit. The triangular solve starts them beyond about 3e4
+multiplications, so it is called for a few columns at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +17,8 @@ from scipy.linalg import blas, lapack
 from ranef.typing import FloatArray
 
 SMALL = 96
+# OpenBLAS solves on one thread below about this many multiplications.
+UNTHREADED = 3e4
 
 
 def solve_lower(L: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
@@ -22,14 +26,25 @@ def solve_lower(L: FloatArray, right: FloatArray, *, transposed: bool = False) -
     if right.ndim == 1:
         vector: FloatArray = blas.dtrsv(L, right, lower=1, trans=int(transposed))
         return vector
-    result: FloatArray = blas.dtrsm(1.0, L, right, lower=1, trans_a=int(transposed))
+    size, width = len(L), _unthreaded_width(len(L))
+    if size > SMALL or right.shape[1] <= width:
+        result: FloatArray = blas.dtrsm(1.0, L, right, lower=1, trans_a=int(transposed))
+        return result
+    result = np.empty(right.shape, order="F")
+    for start in range(0, right.shape[1], width):
+        part = slice(start, start + width)
+        result[:, part] = blas.dtrsm(1.0, L, right[:, part], lower=1, trans_a=int(transposed))
     return result
+
+
+def _unthreaded_width(size: int) -> int:
+    return max(1, int(UNTHREADED / (size * size))) if size else 1
 
 
 def inverse_from_factor(L: FloatArray) -> FloatArray:
     """Return the lower triangle of inv(L L'), column-major; ``L`` may be overwritten."""
     if L.shape[0] <= SMALL:
-        half = blas.dtrsm(1.0, L, np.eye(L.shape[0], order="F"), lower=1)
+        half = solve_lower(L, np.eye(L.shape[0], order="F"))
         return np.asfortranarray(half.T @ half)
     inverse, info = lapack.dpotri(L, lower=1, overwrite_c=1)
     if info != 0:

@@ -49,7 +49,7 @@ def projected_products(
     plan = f.plan
     products = plan.products
     p, m = products.p, len(directions)
-    X = _responses(plan, factor, directions)
+    X = responses(plan, factor, directions)
     total = np.empty((m, m))
     corner = np.zeros((m, p))
     for f_i in set(factor):
@@ -80,7 +80,7 @@ def projected_products(
     return result
 
 
-def _responses(
+def responses(
     plan: Plan, factor: Sequence[int], directions: Sequence[FloatArray]
 ) -> dict[int, FloatArray]:
     """Return Z_g'a_i for every factor g, (m, k_g, J_g)."""

@@ -27,7 +27,7 @@ from ranef.estimates import (
 )
 from ranef.estimation import Problem
 from ranef.formula.terms import ModelFormula
-from ranef.model import facts, fixed
+from ranef.model import explaining, facts, fixed, intervals, means, prediction, quality, tests
 from ranef.modelmatrix import random_matrix
 from ranef.objective import State
 from ranef.typing import FloatArray, ResidualKind, check_choice
@@ -87,7 +87,7 @@ class LinearMixedModel:
     @property
     def nobs(self) -> int:
         """Number of observations used."""
-        return len(self.design.y)
+        return self.problem.objective.plan.products.n
 
     @property
     def ngroups(self) -> dict[str, int]:
@@ -278,6 +278,32 @@ class LinearMixedModel:
     summary = fixed.summary
     tidy = facts.tidy
     glance = facts.glance
+
+    anova = tests.anova
+    contest = tests.contest
+    drop1 = tests.drop1
+    ranova = tests.ranova
+
+    r2 = quality.r2
+    icc = quality.icc
+    caic = quality.caic
+    pca = quality.pca
+
+    predict = prediction.predict
+    simulate = prediction.simulate
+    refit = prediction.refit
+
+    confint = intervals.confint
+    profile = intervals.profile
+    bootstrap = intervals.bootstrap
+
+    emmeans = means.emmeans
+    emtrends = means.emtrends
+    joint_tests = means.joint_tests
+
+    equations = explaining.equations
+    implied_covariance = explaining.implied_covariance
+    save = explaining.save
 
     def __repr__(self) -> str:
         kind = "REML" if self.reml else "ML"

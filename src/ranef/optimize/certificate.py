@@ -1,12 +1,14 @@
 """A verdict on the point where an optimizer stopped, from exact derivatives.
 
-Four facts decide:
+Five facts decide:
 
 * the Newton decrement g'H^-1 g: what one more step would gain, in deviance units;
 * the smallest eigenvalue of the exact Hessian (where affordable; else of the average information):
   a saddle point has a negative one;
 * where the criterion hardly curves at all, whether a search from a point aside comes to an end
   that is equally good but elsewhere: then the data do not determine the parameters;
+* where blocks of different factors compete for a part of the mean, whether a search with one of
+  them made small ends lower;
 * for every direction n without variance, the sign of n'F n: at a minimum on the boundary an
   increase of that variance must not lower the criterion (Karush-Kuhn-Tucker).
 
@@ -50,6 +52,8 @@ ASIDE, APART, EQUAL = 0.3, 0.02, 1e-6
 # A block is tried at zero unless x'Hx, twice the rise that curvature predicts, exceeds this; a
 # minimum there counts if it is lower by this much.
 CLEARLY_NEEDED, LOWER = 40.0, 1e-7
+# What a competing block is multiplied by before the search goes on.
+MADE_SMALL = 0.02
 # Relative size of a negative eigenvalue that rounding can explain.
 CURVATURE_TOLERANCE = 1e-7
 
@@ -143,6 +147,21 @@ def lower_without(
     return best
 
 
+def _lower_competitor(surface: Surface, optimum: Optimum) -> Factors | None:
+    """Return a lower minimum at which another of the competing blocks is small, if there is one.
+
+    See `ranef.linalg.competition`: every block in turn is made small, and the search goes on.
+    """
+    best: Optimum | None = None
+    for f, (start, stop) in surface.competing:
+        T = tuple(t.copy() for t in optimum.T)
+        T[f][start:stop, start:stop] *= MADE_SMALL
+        found = newton(surface, T, Control())
+        if found.value < (optimum.value - LOWER if best is None else best.value):
+            best = found
+    return None if best is None else best.T
+
+
 def _mend(
     surface: Surface,
     optimum: Optimum,
@@ -179,6 +198,8 @@ def _judge(
     if unfinished:
         return (Verdict.EXHAUSTED if optimum.exhausted else Verdict.STOPPED_SHORT), None
     other = lower_without(surface, optimum, here, curvature)
+    if other is None:
+        other = _lower_competitor(surface, optimum)
     if other is not None:
         return Verdict.LOCAL, other
     elsewhere = _search_aside(surface, here, curvature)

@@ -16,6 +16,10 @@ class Surface(Protocol):
     def blocks(self) -> tuple[tuple[tuple[int, int], ...], ...]:
         """Independent covariance blocks of every factor."""
 
+    @property
+    def competing(self) -> tuple[tuple[int, tuple[int, int]], ...]:
+        """Blocks, as (factor, (start, stop)), in one of which a second minimum may be large."""
+
     def value(self, T: Factors) -> float:
         """Return the criterion."""
 

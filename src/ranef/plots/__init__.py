@@ -1,0 +1,1 @@
+"""Pictures of fitted models and of what is inferred from them; they need matplotlib."""

@@ -1,0 +1,128 @@
+"""Conditional covariances between levels of the random effects, for any pairs of levels.
+
+K = (Sigma^-1 + Z'Z)^-1, relative to sigma^2, is Var(b | y) for known beta. The fit needs it on the
+pattern of the data alone; new data may ask for any pair. With the elimination of
+`ranef.linalg.elimination` (R: what level j of a chain factor touches)
+
+    dense block:      K_DD = T inv(S) T'
+    chain and dense:  K_eD[j, :] = -K_j B_j K_DD
+    within a chain:   K_e.[j, l] = -K_j sum_h W_h K_h.[parent_h(j), l],   K_ee[j, j] known
+
+Cost: one inverse of the dense block, B_j K_DD for the levels asked for, O(k^2) per pair.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.linalg import levels
+from ranef.linalg.adjoint import conditional_blocks
+from ranef.linalg.dense import inverse_from_factor
+from ranef.linalg.elimination import Factorization, dense_rows, scale_columns
+from ranef.typing import FloatArray, IntArray
+
+# Bytes that the rows of B_j K_DD may take at a time.
+SLAB_BYTES = 1 << 26
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelCovariances:
+    """Covariances of the random effects given the data, by levels; relative to sigma^2.
+
+    Attributes
+    ----------
+    f : Factorization
+    own : tuple of float64 arrays (k_g, k_g, J_g)
+        Of every level with itself.
+    dense : float64 array (q_dense, q_dense) or None
+        K_DD; None where no pairs of factors are wanted.
+    """
+
+    f: Factorization
+    own: tuple[FloatArray, ...]
+    dense: FloatArray | None
+
+    def between(self, g: int, h: int, at_g: IntArray, at_h: IntArray) -> FloatArray:
+        """Return K between level ``at_g`` of g and level ``at_h`` of h, (k_g, k_h, m)."""
+        plan = self.f.plan
+        if g in plan.chain and h in plan.chain:
+            return self._nested(g, h, at_g, at_h)
+        if g in plan.chain:
+            return self._chain_dense(g, h, at_g, at_h)
+        if h in plan.chain:
+            return self._chain_dense(h, g, at_h, at_g).swapaxes(0, 1)
+        assert self.dense is not None
+        rows = plan.offset[g] + np.arange(len(self.own[g]))[:, None, None] * self._count(g) + at_g
+        cols = plan.offset[h] + np.arange(len(self.own[h]))[:, None] * self._count(h) + at_h
+        found: FloatArray = self.dense[rows, cols]
+        return found
+
+    def _count(self, g: int) -> int:
+        return int(self.own[g].shape[2])
+
+    def _chain_dense(self, e: int, g: int, at_e: IntArray, at_g: IntArray) -> FloatArray:
+        plan, K = self.f.plan, self.f.chain[e].K
+        assert self.dense is not None and plan.coupling is not None
+        k, count = len(K), self._count(e)
+        out = np.empty((k, len(self.own[g]), len(at_e)))
+        wanted, place = np.unique(at_e, return_inverse=True)
+        order = np.argsort(place, kind="stable")
+        step = max(1, SLAB_BYTES // (8 * k * plan.q_dense))
+        columns = plan.offset[g] + np.arange(len(self.own[g]))[:, None] * self._count(g) + at_g
+        for start in range(0, len(wanted), step):
+            slab = wanted[start : start + step]
+            first, last = np.searchsorted(place[order], [start, start + len(slab)])
+            mine = order[first:last]
+            rows = (np.arange(k)[:, None] * count + slab).ravel()
+            BK = (plan.coupling.B[rows] @ self.dense).reshape(k, len(slab), plan.q_dense)
+            touched = BK[:, place[mine] - start, columns[:, mine]]  # (k, k_g, rows)
+            out[:, :, mine] = -levels.multiply(K[:, :, at_e[mine]], touched)
+        return out
+
+    def _nested(self, g: int, h: int, at_g: IntArray, at_h: IntArray) -> FloatArray:
+        """Return K between levels of chain factors, up the chain until they meet or it ends."""
+        plan = self.f.plan
+        chain = plan.chain
+        if chain.index(g) > chain.index(h):
+            return self._nested(h, g, at_h, at_g).swapaxes(0, 1)
+        part = self.f.chain[g]
+        out = np.zeros((len(self.own[g]), len(self.own[h]), len(at_g)))
+        apart = np.ones(len(at_g), dtype=bool)
+        if g == h:
+            apart = at_g != at_h
+            out[:, :, ~apart] = self.own[g][:, :, at_g[~apart]]
+        if part.W and apart.any():
+            a, b = at_g[apart], at_h[apart]
+            touched = np.zeros((len(part.K), len(self.own[h]), len(a)))
+            for parent, W in part.W.items():
+                above = self._nested(parent, h, plan.parents[g, parent][a], b)
+                touched += levels.multiply(W[:, :, a], above)
+            out[:, :, apart] = -levels.multiply(part.K[:, :, a], touched)
+        return out
+
+
+def level_covariances(f: Factorization, *, pairs: bool) -> LevelCovariances:
+    """Prepare covariances between levels.
+
+    Parameters
+    ----------
+    f : Factorization
+    pairs : bool
+        Whether levels of different factors will be asked for.
+    """
+    dense = _dense_covariance(f) if pairs and f.plan.dense else None
+    return LevelCovariances(f, conditional_blocks(f), dense)
+
+
+def _dense_covariance(f: Factorization) -> FloatArray:
+    """Return T inv(S) T' of the dense block, (q_dense, q_dense)."""
+    plan, q = f.plan, f.plan.q_dense
+    half = np.tril(inverse_from_factor(np.array(f.L[:q, :q], order="F")))
+    M = half + np.tril(half, -1).T
+    for _ in range(2):  # both sides
+        M = np.concatenate(
+            [scale_columns(M[:, dense_rows(plan, g)], f.T[g].T) for g in plan.dense], axis=1
+        ).T
+    return M
