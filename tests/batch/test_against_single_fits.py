@@ -76,8 +76,8 @@ def test_every_shape(shape: str, reml: bool, weighted: bool) -> None:
     responses = row_responses(problem, Y, design.weights, design.offset)
     fit = refit_responses(make_engine(problem), responses)
     check(design, Y, fit, reml=reml)
-    # the vectorised certificate must pass what is ordinary
-    assert fit.fallbacks <= REPLICATES // 4
+    # the vectorised certificate must pass what is ordinary; two far minima are not
+    assert problem.objective.competing or fit.fallbacks <= REPLICATES // 4
 
 
 @pytest.mark.parametrize(

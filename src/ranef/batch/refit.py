@@ -88,9 +88,7 @@ class Engine:
 
 def make_engine(problem: Problem) -> Engine:
     """Take the design apart and choose how to fit."""
-    # minima far apart (`ranef.linalg.competition`) are told from each other by the scalar certificate
-    several = bool(problem.objective.competing)
-    structure = None if several else make_structure(problem.objective.plan.products)
+    structure = make_structure(problem.objective.plan.products)
     criterion = None if structure is None else Criterion(structure, problem.objective)
     return Engine(problem, criterion)
 
@@ -122,6 +120,8 @@ def refit_reduced(engine: Engine, reduced: Reduced) -> BatchFit:
         raise ValueError("this design has no structure: use refit_responses")
     structure = criterion.structure
     result = _Results(engine.problem, reduced.size)
+    # minima far apart (`ranef.linalg.competition`) are told from each other one by one only
+    competing = bool(engine.problem.objective.competing)
     enough = min(ENOUGH_AT_ONCE, LARGEST_ARRAY // structure.footprint)
     at_once = max(1, enough, min(MOST_AT_ONCE, CACHED // structure.footprint))
     for first in range(0, reduced.size, at_once):
@@ -129,9 +129,9 @@ def refit_reduced(engine: Engine, reduced: Reduced) -> BatchFit:
         start = tuple(
             np.repeat(t[..., None], chunk.size, axis=2) for t in identity(structure.blocks)
         )
-        search = newton(criterion, chunk, start)
         left = np.ones(chunk.size, dtype=bool)
-        if len(search.at):
+        search = None if competing else newton(criterion, chunk, start)
+        if search is not None and len(search.at):
             ends = certify(criterion, chunk.part(search.at), search)
             left[search.at[ends.passed]] = False
             result.store(first + search.at, ends)

@@ -20,7 +20,7 @@ from ranef.typing import FloatArray
 # What the fixed effects leave of a column is rounding below this (relative, squared).
 LEFT = 1e-8
 # Columns of two factors compete if the parts that are left correlate by more than this.
-SHARED = 0.1
+SHARED = 0.5
 
 Block = tuple[int, tuple[int, int]]
 

@@ -156,7 +156,7 @@ def save(
     >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
     >>> with tempfile.TemporaryDirectory() as folder:
     ...     m.save(f"{folder}/sleep.ranef")
-    ...     again = load(f"{folder}/sleep.ranef")
+    ...     again = ranef.load(f"{folder}/sleep.ranef")
     >>> bool((again.fitted == m.fitted).all())
     True
     """

@@ -311,7 +311,8 @@ class MarginalMeans(Estimates):
             Paragraph("Contrasts:"),
             *self.comparisons.document().blocks,
         )
-        return Document("Marginal means:", blocks)
+        title = "Trends:" if self.name == "trend" else "Marginal means:"
+        return Document(title, blocks)
 
 
 def joint_frame(functions: LinearFunctions, null: float = 0.0) -> JointTests:
