@@ -85,7 +85,9 @@ def adjusted_p(
     elif adjust == "mvt":
         p, known = np.full(len(t), np.nan), ~np.isnan(single)
         one_sided = side != "two-sided"
-        p[known] = max_t_tail(toward[known], df[known], family.correlation, one_sided=one_sided)
+        if known.any():
+            t, df = toward[known], df[known]
+            p[known] = max_t_tail(t, df, family.correlation, one_sided=one_sided)
     else:
         p = _stepwise(single, adjust)
     return p
@@ -99,6 +101,8 @@ def critical_values(
     sides = 2.0 if side == "two-sided" else 1.0
     known = ~np.isnan(df)
     used, out = df[known], np.full(len(df), np.nan)
+    if not len(used):
+        return out
     if adjust == "none" or (n == 1 and adjust != "scheffe"):
         value = t_quantile(used, 1.0 - (1.0 - level) / sides)
     elif adjust == "sidak":

@@ -7,6 +7,7 @@ the inverse (the delta method). Differences of logarithms are ratios.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -67,7 +68,7 @@ def find_link(model: LinearMixedModel) -> Link | None:
     bases = {"log": _base(node), "log2": 2.0, "log10": 10.0}
     if node.function in bases:
         base = bases[node.function]
-        name = node.function if node.function != "log" or base == np.e else render(node)
+        name = node.function if node.function != "log" or base == math.e else render(node)
         return None if base is None else _logarithm(name, base, shift)
     others: dict[str, Link] = {
         "log1p": Link("log1p", np.expm1, np.exp, shift),
@@ -109,7 +110,7 @@ def _shifted(node: Node) -> tuple[Node, float]:
 def _base(node: Call) -> float | None:
     given = [*node.arguments[1:], *(value for name, value in node.named if name == "base")]
     if not given:
-        return float(np.e)
+        return float(math.e)
     base = given[0]
     if isinstance(base, Constant) and is_number(base):
         return float(base.value or 0)
