@@ -28,6 +28,7 @@ import suite
 import ranef
 
 HERE = Path(__file__).parent
+AFTER_THE_FIT = ("bootstrap.py", "profile_intervals.py", "degrees_of_freedom.py")
 
 
 def run(command: list[str]) -> dict[str, Any]:
@@ -103,6 +104,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=3, help="runs of each model (default 3)")
     parser.add_argument("--only", default="", help="part of a model's name")
+    parser.add_argument("--all", action="store_true", help="afterwards, everything after the fit")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as folder:
@@ -114,6 +116,8 @@ def main() -> None:
     print(text)
     if not options.only:
         (HERE / "results.md").write_text(text)
+    for script in AFTER_THE_FIT if options.all else ():
+        subprocess.run([sys.executable, str(HERE / script)], check=True)
 
 
 if __name__ == "__main__":
