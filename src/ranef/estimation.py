@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +21,7 @@ from ranef.covariance.chart import Factors, lower_factor
 from ranef.design.types import Design, RandomTerm
 from ranef.errors import FitError, OptionError
 from ranef.linalg.conditioning import FixedBasis, fixed_basis, whitening
-from ranef.linalg.crossproducts import GroupedColumns, cross_products
+from ranef.linalg.crossproducts import CrossProducts, GroupedColumns, cross_products
 from ranef.linalg.plan import make_plan
 from ranef.names import make_unique
 from ranef.objective import Objective, State
@@ -161,9 +162,33 @@ def make_problem(design: Design, *, reml: bool) -> Problem:
     root_weights = None if design.weights is None else np.sqrt(design.weights)
     response = design.y if design.offset is None else design.y - design.offset
     basis = fixed_basis(design.X, response, root_weights)
-    _check_fixed(design, basis, response, root_weights)
+    weighted = response if root_weights is None else response * root_weights
+    check_fixed(
+        design.response,
+        len(response),
+        len(basis.kept),
+        total=float(np.sqrt(weighted @ weighted)),
+        left=float(np.sqrt(basis.residual @ basis.residual)),
+    )
     groups, slots = _group(design, root_weights)
-    products = cross_products(basis, groups, root_weights)
+    return assemble(basis, groups, slots, cross_products(basis, groups, root_weights), reml=reml)
+
+
+def assemble(
+    basis: FixedBasis,
+    groups: tuple[GroupedColumns, ...],
+    slots: tuple[TermSlot, ...],
+    products: CrossProducts,
+    *,
+    reml: bool,
+) -> Problem:
+    """Plan the elimination of cross-products, wherever they were summed.
+
+    Raises
+    ------
+    FitError
+        If the crossed factors do not fit into memory.
+    """
     effects = sum(group.width * group.size for group in groups)
     # asking the system costs more than planning a small model, which fits anywhere
     limit = available_memory() if effects > SMALL_ENOUGH else math.inf
@@ -171,26 +196,30 @@ def make_problem(design: Design, *, reml: bool) -> Problem:
     return Problem(basis, groups, slots, Objective(plan, reml=reml and len(basis.kept) > 0))
 
 
-def _check_fixed(
-    design: Design, basis: FixedBasis, response: FloatArray, root_weights: FloatArray | None
-) -> None:
-    n, p = len(response), len(basis.kept)
+def check_fixed(response: str, n: int, p: int, *, total: float, left: float) -> None:
+    """Raise FitError unless the fixed effects leave something to explain.
+
+    Parameters
+    ----------
+    response : str
+    n, p : int
+        Rows, and independent fixed-effects columns.
+    total, left : float
+        Norms of the weighted response and of its least-squares residual.
+    """
     if n <= p:
         raise FitError(
             f"{n} observations cannot determine {p} fixed effects and a residual variance: use "
             "fewer fixed effects or more data."
         )
-    weighted = response if root_weights is None else response * root_weights
-    total = float(np.sqrt(weighted @ weighted))
-    left = float(np.sqrt(basis.residual @ basis.residual))
     if not 1e-60 < total < 1e60:
         raise FitError(
-            f"the values of {design.response} (weighted) are too "
+            f"the values of {response} (weighted) are too "
             f"{'small' if total < 1 else 'large'}: change its units, or those of the weights."
         )
     if left <= SMALLEST_RESIDUAL * total:
         raise FitError(
-            f"the fixed effects explain {design.response} exactly: nothing is left for random "
+            f"the fixed effects explain {response} exactly: nothing is left for random "
             "effects and residuals. Is the response among the predictors?"
         )
 
@@ -198,22 +227,13 @@ def _check_fixed(
 def _group(
     design: Design, root_weights: FloatArray | None
 ) -> tuple[tuple[GroupedColumns, ...], tuple[TermSlot, ...]]:
-    """Merge the terms of each grouping factor; order the factors by their number of effects."""
     n = len(design.y)
-    members: dict[str, list[RandomTerm]] = {}
-    for term in design.terms:
-        members.setdefault(term.grouping.name, []).append(term)
-    order = sorted(
-        members.values(),
-        key=lambda terms: -terms[0].grouping.size * sum(len(term.names) for term in terms),
-    )
-    groups, slots = [], []
-    for factor, terms in enumerate(order):
-        start, mine = 0, []
-        for term in terms:
-            mine.append(TermSlot(term, factor, start, start + len(term.names)))
-            start += len(term.names)
-        W = np.zeros((start, start))
+    groups = []
+    factors, slots = arrange(design.terms)
+    for mine in factors:
+        terms = [slot.term for slot in mine]
+        width = mine[-1].stop
+        W = np.zeros((width, width))
         for slot in mine:
             W[slot.start : slot.stop, slot.start : slot.stop] = whitening(
                 slot.term.columns, n, slot.term.correlated, root_weights
@@ -229,10 +249,41 @@ def _group(
                 whitening=W,
             )
         )
-        slots += mine
-    position = {id(term): i for i, term in enumerate(design.terms)}
-    slots.sort(key=lambda slot: (-slot.term.grouping.size, position[id(slot.term)]))
-    return tuple(groups), tuple(slots)
+    return tuple(groups), slots
+
+
+def arrange(
+    terms: Sequence[RandomTerm],
+) -> tuple[tuple[tuple[TermSlot, ...], ...], tuple[TermSlot, ...]]:
+    """Merge the terms of each grouping factor; order the factors by their number of effects.
+
+    Returns
+    -------
+    factors : tuple of tuple of TermSlot
+        The terms of every factor in the core's order.
+    slots : tuple of TermSlot
+        The same terms in the public order.
+    """
+    members: dict[str, list[RandomTerm]] = {}
+    for term in terms:
+        members.setdefault(term.grouping.name, []).append(term)
+    order = sorted(
+        members.values(),
+        key=lambda mine: -mine[0].grouping.size * sum(len(term.names) for term in mine),
+    )
+    factors = []
+    for factor, mine in enumerate(order):
+        start, slots = 0, []
+        for term in mine:
+            slots.append(TermSlot(term, factor, start, start + len(term.names)))
+            start += len(term.names)
+        factors.append(tuple(slots))
+    position = {id(term): i for i, term in enumerate(terms)}
+    public = sorted(
+        (slot for mine in factors for slot in mine),
+        key=lambda slot: (-slot.term.grouping.size, position[id(slot.term)]),
+    )
+    return tuple(factors), tuple(public)
 
 
 def available_memory() -> float:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,7 @@ from ranef.estimation import Problem, make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
+from ranef.streaming import open_source, stream_problem
 from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice
 
 # A warning names this many dropped columns; `LinearMixedModel.dropped_columns` has all.
@@ -52,6 +54,10 @@ def fit(
     formula : str
         For example ``"Reaction ~ Days + (Days | Subject)"``.
     data : pandas or polars DataFrame, pyarrow Table, or dict of columns
+        Or data larger than memory, which are read in chunks, twice: the path or pattern of
+        Parquet, Feather or CSV files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
+        a Dask DataFrame, a list of data frames, or a function that returns an iterator of them.
+        The model then keeps no rows.
     reml : bool
         REML (default) or maximum likelihood.
     weights : str or array (n,), optional
@@ -114,6 +120,23 @@ def fit(
             "the formula comes first and the data second: ranef.fit(formula, data); "
             f"got {type(formula).__name__} and {data!r}."
         )
+    source = open_source(data)
+    if source is not None:
+        with _numeric_errors():
+            streamed, problem = stream_problem(
+                formula,
+                source,
+                reml=bool(reml),
+                weights=weights,
+                offset=offset,
+                contrasts=contrasts,
+                na_action=na_action,
+                context=context,
+                progress=control.progress,
+            )
+        model = fit_problem(streamed, problem, optimizer=optimizer, start=start, control=control)
+        warn_about(model)
+        return model
     design = build_design(
         formula,
         data,
@@ -124,7 +147,7 @@ def fit(
         context=context,
     )
     model = fit_design(design, reml=bool(reml), optimizer=optimizer, start=start, control=control)
-    _warn(model)
+    warn_about(model)
     return model
 
 
@@ -150,18 +173,37 @@ def fit_design(
     FitError
         If the model is not identified or does not fit into memory.
     """
-    try:
-        with np.errstate(all="ignore"):  # what is not finite is checked where it matters
-            problem = make_problem(design, reml=reml)
-            begin = _begin(problem, start)
-            optimum, certificate = minimise(
-                problem.objective, begin, optimizer, control or Control()
-            )
-            state = problem.objective.state(optimum.T)
-    except np.linalg.LinAlgError as error:
-        raise FitError(
-            f"{error}: check the data for values of very different size, or give another start=."
-        ) from error
+    with _numeric_errors():
+        problem = make_problem(design, reml=reml)
+    return fit_problem(design, problem, optimizer=optimizer, start=start, control=control)
+
+
+def fit_problem(
+    design: Design,
+    problem: Problem,
+    *,
+    optimizer: OptimizerName = "newton",
+    start: Any = None,
+    control: Control | None = None,
+) -> LinearMixedModel:
+    """Fit a problem that was made from a design, silently.
+
+    Parameters
+    ----------
+    design : Design
+    problem : Problem
+    optimizer, start, control
+        As in `fit`.
+
+    Raises
+    ------
+    FitError
+        If the numbers get out of hand.
+    """
+    with _numeric_errors():
+        begin = _begin(problem, start)
+        optimum, certificate = minimise(problem.objective, begin, optimizer, control or Control())
+        state = problem.objective.state(optimum.T)
     problem.objective.forget()
     return LinearMixedModel(
         formula=design.formula,
@@ -175,6 +217,18 @@ def fit_design(
     )
 
 
+@contextmanager
+def _numeric_errors() -> Iterator[None]:
+    """Turn numpy's errors into ours; what is not finite is checked where it matters."""
+    try:
+        with np.errstate(all="ignore"):
+            yield
+    except np.linalg.LinAlgError as error:
+        raise FitError(
+            f"{error}: check the data for values of very different size, or give another start=."
+        ) from error
+
+
 def _begin(problem: Problem, start: Any) -> Factors:
     """Return where the search begins: T = I in the core's coordinates, or where the user says."""
     if start is None:
@@ -182,7 +236,7 @@ def _begin(problem: Problem, start: Any) -> Factors:
     return problem.read_theta("start", start)
 
 
-def _warn(model: LinearMixedModel) -> None:
+def warn_about(model: LinearMixedModel, stacklevel: int = 3) -> None:
     """Issue the warnings a user must see, each once."""
     dropped = model.dropped_columns
     if dropped:
@@ -191,9 +245,9 @@ def _warn(model: LinearMixedModel) -> None:
             f"fixed effects are rank deficient: dropped {', '.join(dropped[:SHOWN])}{more} "
             "(determined by the columns before)",
             RankDeficiencyWarning,
-            stacklevel=3,
+            stacklevel=stacklevel,
         )
     if model.convergence.status is Status.AMBIGUOUS:
-        warnings.warn(model.convergence.message, IdentifiabilityWarning, stacklevel=3)
+        warnings.warn(model.convergence.message, IdentifiabilityWarning, stacklevel=stacklevel)
     if model.convergence.status is Status.NOT_CONVERGED:
-        warnings.warn(model.convergence.message, ConvergenceWarning, stacklevel=3)
+        warnings.warn(model.convergence.message, ConvergenceWarning, stacklevel=stacklevel)

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import pickle
+from typing import get_args
 
 import numpy as np
 import pandas as pd
 import pytest
 
 import ranef
-from emmeans.reference import fitted
+from emmeans.reference import fitted, frame
+from ranef.errors import RankDeficiencyWarning
 from ranef.inference.emmeans import Contrasts, MarginalMeans, emmeans, emtrends, joint_tests
+from ranef.inference.emmeans.adjust import Adjustment
 
 MAIN = "y ~ a * b + c + x + z + (1 | g)"
 
@@ -187,6 +190,21 @@ def test_intervals_and_tests_agree() -> None:
                 ends = pairs.confint(1.0 - p).to_frame().loc[row]
                 nearest = min(abs(ends["conf_low"]), abs(ends["conf_high"]))
                 assert nearest / ends["std_error"] < 1e-6
+
+
+@pytest.mark.parametrize("adjust", get_args(Adjustment))
+def test_groups_without_estimates(adjust: Adjustment) -> None:
+    """A group in which nothing is estimable is NaN, and does not disturb the others."""
+    data = frame("gap")
+    data = data[~((data["a"] != "a2") & (data["c"] == "mid"))]
+    with pytest.warns(RankDeficiencyWarning):
+        model = ranef.fit("y ~ a * c + (1 | g)", data)
+    pairs = emmeans(model, "a | c").pairs(adjust=adjust)
+    numbers = [pairs["p_value"], pairs.confint()["conf_low"], pairs.confint()["conf_high"]]
+    for values in numbers:
+        assert np.isnan(values).tolist() == [c == "mid" for c in pairs["c"][:6]] + [
+            True, True, False, False, False, False,
+        ]  # fmt: skip
 
 
 def test_adjusted_p_are_ordered() -> None:

@@ -1,13 +1,15 @@
 """Data and formula become arrays with names: the design of a model."""
 
-from ranef.design.build import build_design, rebuild_design
+from ranef.design.build import build_design, rebuild_design, redesign, with_response
 from ranef.design.newdata import (
     GroupCodes,
     fixed_columns,
     fixed_offset,
     group_codes,
+    new_weights,
     random_columns,
     row_index,
+    weights_column,
 )
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
@@ -25,7 +27,11 @@ __all__ = [
     "fixed_columns",
     "fixed_offset",
     "group_codes",
+    "new_weights",
     "random_columns",
     "rebuild_design",
+    "redesign",
     "row_index",
+    "weights_column",
+    "with_response",
 ]

@@ -15,17 +15,19 @@ from scipy import sparse
 
 from ranef.design.checks import check_design, check_names, check_rows
 from ranef.design.coding import full_codings
+from ranef.design.column import Column
 from ranef.design.columns import FactorSource, NumericSource, Product, Source, stack
 from ranef.design.evaluate import Evaluator
-from ranef.design.frame import open_frame
+from ranef.design.frame import Frame, open_frame
 from ranef.design.grouping import combine
 from ranef.design.rows import find_rows, read_numbers
 from ranef.design.sources import SourceMaker
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
-from ranef.design.variables import used_variables
+from ranef.design.variables import Variables, used_variables
 from ranef.errors import DataError, OptionError
 from ranef.formula import Expression, GroupTerm, ModelFormula, TermSum, parse_formula
+from ranef.formula.nodes import Name
 from ranef.typing import FloatArray, NaAction, check_choice
 
 
@@ -88,6 +90,45 @@ def build_design(
     return _build(formula, evaluator, weights, offset, _wanted_contrasts(contrasts), na_action)
 
 
+def build_prototype(
+    formula: ModelFormula,
+    frame: Frame,
+    *,
+    weights: str | None,
+    offset: str | None,
+    contrasts: Mapping[str, str] | None,
+    context: Mapping[str, Any],
+    states: dict[str, dict[str, Any]],
+) -> Design:
+    """Make the arrays of some rows of large data that show every level.
+
+    Nothing is checked that depends on the number of rows.
+
+    Parameters
+    ----------
+    formula : ModelFormula
+    frame : Frame
+        Rows in which nothing is missing.
+    weights, offset, contrasts, context
+        As in `build_design`.
+    states : dict of str to dict
+        What stateful transforms learned from all rows.
+
+    Returns
+    -------
+    Design
+    """
+    evaluator = Evaluator(frame, formula.source, context, states)
+    wanted = _wanted_contrasts(contrasts)
+    return _build(formula, evaluator, weights, offset, wanted, "drop", check=False)
+
+
+def used_context(context: Any, formula: ModelFormula) -> dict[str, Any]:
+    """Check the caller's functions and constants, and return those that the formula uses."""
+    _check_context(context)
+    return _used(context or {}, formula)
+
+
 def rebuild_design(design: Design, formula: ModelFormula) -> Design:
     """Make the arrays of another model for the same rows, from the variables that were kept.
 
@@ -112,18 +153,70 @@ def rebuild_design(design: Design, formula: ModelFormula) -> Design:
         If the formula makes other rows incomplete.
     """
     spec: ColumnSpec = design.spec
+    new = redesign(design, formula, weights=design.weights, offset=spec.offset_column)
+    return replace(new, offset=design.offset)
+
+
+def redesign(
+    design: Design,
+    formula: ModelFormula,
+    *,
+    weights: Any,
+    offset: Any,
+    contrasts: Mapping[str, str] | None = None,
+    context: Mapping[str, Any] | None = None,
+) -> Design:
+    """Make the arrays of another model for the same rows, with weights and offset of its own.
+
+    Parameters
+    ----------
+    design : Design
+    formula : ModelFormula
+        Uses no variables but those of the design; the response may be another one.
+    weights, offset : str or array (n,), optional
+        As in `build_design`; of the used rows.
+    contrasts : mapping of str to str, optional
+        Those of the design by default, as far as the formula has their factors.
+    context : mapping of str to object, optional
+        Besides the functions and constants of the design.
+
+    Returns
+    -------
+    Design
+
+    Raises
+    ------
+    UnknownVariableError
+        If the formula uses other variables.
+    DataError
+        If the formula makes other rows incomplete.
+    """
+    spec: ColumnSpec = design.spec
+    _check_context(context)
     states = {text: dict(state) for text, state in spec.states.items()}
-    context = _used(spec.context, formula)
-    evaluator = Evaluator(design.variables.frame(), formula.source, context, states)
-    fixed = {factor.label for term in formula.fixed.terms for factor in term.factors}
-    contrasts = {name: wish for name, wish in design.contrasts.items() if name in fixed}
-    new = _build(formula, evaluator, design.weights, spec.offset_column, contrasts, "drop")
+    known = _used({**spec.context, **(context or {})}, formula)
+    evaluator = Evaluator(design.variables.frame(), formula.source, known, states)
+    if contrasts is None:
+        fixed = {factor.label for term in formula.fixed.terms for factor in term.factors}
+        contrasts = {name: wish for name, wish in design.contrasts.items() if name in fixed}
+    new = _build(formula, evaluator, weights, offset, _wanted_contrasts(contrasts), "drop")
     if len(new.y) != len(design.y):
         raise DataError(
             f"{formula} can use {len(new.y)} of the {len(design.y)} rows: some expression loses "
             "rows; make its columns part of the data."
         )
-    return replace(new, offset=design.offset, n_total=design.n_total, dropped=design.dropped)
+    # the response may have been replaced after the variables were kept, see `with_response`
+    same = formula.response == design.formula.response
+    y = design.y if same else new.y
+    return replace(new, y=y, n_total=design.n_total, dropped=design.dropped)
+
+
+def with_response(design: Design, y: FloatArray) -> Design:
+    """Return the design of another response (n,) on the same rows."""
+    columns, node = dict(design.variables.columns), design.formula.response.node
+    if isinstance(node, Name):
+        columns[node.text] = Column(node.text, "numeric", y)
+    return replace(design, y=y, variables=Variables(columns, design.variables.index))
 
 
 def _build(
@@ -133,6 +226,8 @@ def _build(
     offset: Any,
     contrasts: dict[str, Any],
     na_action: NaAction,
+    *,
+    check: bool = True,
 ) -> Design:
     frame = evaluator.frame
     check_rows(frame)
@@ -161,7 +256,8 @@ def _build(
         variables=used_variables(formula, frame, rows, maker.grouped, y, X, fixed.names),
         contrasts=contrasts,
     )
-    check_design(design)
+    if check:
+        check_design(design)
     return design
 
 

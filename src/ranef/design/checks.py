@@ -10,6 +10,7 @@ from ranef.design.frame import Frame
 from ranef.design.spec import ColumnSpec
 from ranef.design.types import Design, RandomTerm
 from ranef.errors import DataError
+from ranef.typing import FloatArray
 
 
 def check_rows(frame: Frame) -> None:
@@ -44,16 +45,15 @@ def check_design(design: Design) -> None:
         raise DataError(
             f"the response {design.response!r} is constant ({y[0]:g}); there is nothing to explain."
         )
-    _check_weights(design)
+    if design.weights is not None:
+        check_weights(design.weights)
     for term in design.terms:
-        _check_levels(term, len(y))
+        check_levels(term, len(y))
         _check_columns(term)
 
 
-def _check_weights(design: Design) -> None:
-    weights = design.weights
-    if weights is None:
-        return
+def check_weights(weights: FloatArray) -> None:
+    """Raise DataError unless all weights are positive."""
     if (weights < 0).any():
         raise DataError("weights must be positive; some are negative.")
     if (weights == 0).any():
@@ -62,7 +62,8 @@ def _check_weights(design: Design) -> None:
         )
 
 
-def _check_levels(term: RandomTerm, n: int) -> None:
+def check_levels(term: RandomTerm, n: int) -> None:
+    """Raise DataError if n rows cannot tell the effects of a term from the residuals."""
     grouping = term.grouping
     # as in lme4, where `||` makes one term of every column
     k = len(term.columns) if term.correlated else 1

@@ -6,7 +6,7 @@ Only the columns that the formula names are ever touched.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import narwhals as nw
@@ -15,6 +15,7 @@ import pandas as pd
 
 from ranef.design.column import Column, column_from_narwhals, column_from_series
 from ranef.errors import DataError
+from ranef.typing import IntArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -64,9 +65,22 @@ class Frame:
                 )
         return found
 
+    def take(self, positions: IntArray | slice) -> Frame:
+        """Return some of the rows; columns are cut when they are used."""
+
+        def read(_: int, name: str) -> Column:
+            whole = self.column(name)
+            missing = None if whole.missing is None else whole.missing[positions]
+            if missing is not None and not missing.any():
+                missing = None
+            return replace(whole, values=whole.values[positions], missing=missing)
+
+        index = self.index[positions]
+        return Frame(self.names, len(index), index, self.labelled, read)
+
 
 def open_frame(data: Any) -> Frame:
-    """Wrap a pandas, polars or pyarrow table, or a dict of columns.
+    """Wrap a pandas, polars or pyarrow table, or a dict of columns; a `Frame` stays as it is.
 
     Parameters
     ----------
@@ -81,6 +95,8 @@ def open_frame(data: Any) -> Frame:
     DataError
         If this is not a table.
     """
+    if isinstance(data, Frame):
+        return data
     if isinstance(data, pd.DataFrame):
         return _from_pandas(data)
     if isinstance(data, Mapping):

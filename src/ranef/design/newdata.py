@@ -124,6 +124,45 @@ def fixed_offset(design: Design, newdata: Any) -> FloatArray | None:
     return total
 
 
+def weights_column(design: Design) -> str | None:
+    """Return the name of the column that the prior weights came from, if they came from one."""
+    for name, column in design.variables.columns.items():
+        numeric = column.kind == "numeric"
+        if numeric and np.array_equal(np.asarray(column.values), np.asarray(design.weights)):
+            return name
+    return None
+
+
+def new_weights(design: Design, newdata: Any) -> FloatArray | None:
+    """Return the prior weights of new data, from the column that those of the fit came from.
+
+    Returns
+    -------
+    float64 array (m,) or None
+        NaN where missing. None if the model has no weights, or the new data have no such column:
+        then every row has weight 1.
+
+    Raises
+    ------
+    DataError
+        If weights are not positive numbers.
+    """
+    if design.weights is None:
+        return None
+    name, frame = weights_column(design), open_frame(newdata)
+    if name is None or name not in frame:
+        return None
+    column = frame.column(name)
+    if column.kind != "numeric":
+        raise DataError(f"the weights {name!r} must be a column of numbers.")
+    weights = column.values.astype(np.float64)
+    if column.missing is not None:
+        weights[column.missing] = np.nan
+    if (weights <= 0.0).any() or np.isinf(weights).any():
+        raise DataError(f"the weights {name!r} must be positive numbers.")
+    return weights
+
+
 def random_columns(term: RandomTerm, newdata: Any) -> tuple[FloatArray | None, ...]:
     """Make the columns of a random term from new data.
 
@@ -185,7 +224,11 @@ def _evaluator(spec: ColumnSpec, frame: Frame) -> Evaluator:
 
 
 def _products(spec: ColumnSpec, frame: Frame) -> list[Product]:
-    evaluator = _evaluator(spec, frame)
+    return products_of(spec, _evaluator(spec, frame))
+
+
+def products_of(spec: ColumnSpec, evaluator: Evaluator) -> list[Product]:
+    """Return the terms of a sum on the frame of an evaluator that knows the states of the fit."""
     sources: dict[str, Source] = {}
     for block in spec.terms:
         for factor in block.term.factors:

@@ -147,6 +147,23 @@ def find_rows(
     DataError
         If values are infinite, no row is complete, or rows would be dropped and may not be.
     """
+    rows, masks = usable_rows(formula, evaluator, numbers)
+    _check_complete(rows, masks, evaluator.frame, na_action)
+    return rows
+
+
+def usable_rows(
+    formula: ModelFormula, evaluator: Evaluator, numbers: Sequence[Numbers | None]
+) -> tuple[UsedRows, dict[str, BoolArray]]:
+    """Return the rows without missing values, perhaps none, and what is missing by variable.
+
+    Raises
+    ------
+    FormulaError
+        If the formula names unknown variables or functions.
+    DataError
+        If values are infinite.
+    """
     frame = evaluator.frame
     expressions = formula.expressions
     for expression in expressions:
@@ -171,9 +188,7 @@ def find_rows(
                 lost &= ~masks.get(name, np.zeros(frame.size, dtype=bool))
             if lost.any():
                 masks[expression.label] = lost
-    rows = _used_rows(frame, masks)
-    _check_complete(rows, masks, frame, na_action)
-    return rows
+    return _used_rows(frame, masks), masks
 
 
 def _check_groups(formula: ModelFormula, evaluator: Evaluator) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from scipy import sparse
 
 from ranef.model import LinearMixedModel, prepared
+from ranef.streaming import StreamedBasis
 from ranef.typing import BoolArray, FloatArray, IntArray
 
 # A row is estimable if it differs by no more than this from a combination of the rows of X,
@@ -24,10 +25,13 @@ def alias_matrix(model: LinearMixedModel) -> tuple[IntArray, FloatArray]:
 
 
 def _alias_matrix(model: LinearMixedModel) -> tuple[IntArray, FloatArray]:
-    basis, X = model.problem.basis, model.design.X
-    aliased = np.setdiff1d(np.arange(X.shape[1]), basis.kept)
+    basis = model.problem.basis
+    aliased = np.setdiff1d(np.arange(len(model.design.x_names)), basis.kept)
     if len(aliased) == 0 or len(basis.kept) == 0:
         return aliased, np.zeros((len(basis.kept), len(aliased)))
+    if isinstance(basis, StreamedBasis):
+        return aliased, basis.combinations
+    X = model.design.X
     columns = sparse.csc_array(X[:, aliased])
     if model.design.weights is not None:
         columns = sparse.csc_array(columns.multiply(model.design.weights[:, None]))

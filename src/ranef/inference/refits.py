@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ranef.design import rebuild_design
-from ranef.fit import fit_design
+from ranef.fit import fit_design, fit_problem
 from ranef.formula import ModelFormula
+from ranef.objective import Objective
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -19,7 +21,9 @@ def refit_ml(model: LinearMixedModel) -> LinearMixedModel:
     """
     if not model.reml:
         return model
-    return fit_design(model.design, reml=False, start=model.theta)
+    objective = Objective(model.problem.objective.plan, reml=False)
+    problem = replace(model.problem, objective=objective)  # the same sums over the same rows
+    return fit_problem(model.design, problem, start=model.theta)
 
 
 def refit_formula(

@@ -22,6 +22,8 @@ class Control:
         Newton stops when the Newton decrement is below this, or below rounding: twice the decrease
         of the criterion that one more step promises, in units of the deviance. The derivative-free
         optimizers stop on changes a hundred times smaller, because they see no derivative.
+    progress : bool
+        Show a progress bar while data are read in chunks.
 
     Raises
     ------
@@ -37,6 +39,7 @@ class Control:
 
     max_evaluations: int | None = None
     tol: float = 1e-8
+    progress: bool = False
 
     def __post_init__(self) -> None:
         """Check the values."""
@@ -51,6 +54,8 @@ class Control:
             or not (math.isfinite(self.tol) and self.tol > 0)
         ):
             raise OptionError(f"tol must be a positive number; got {self.tol!r}.")
+        if not isinstance(self.progress, bool):
+            raise OptionError(f"progress must be True or False; got {self.progress!r}.")
 
     def limit(self, default: int) -> int:
         """Return the number of evaluations allowed."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from ranef.errors import NoRowsError
 from ranef.tables.coefficients import CORRELATION_LIMIT, coefficient_table, correlation_table
 from ranef.tables.document import (
     Block,
@@ -55,8 +56,8 @@ class Summary(Renderable):
     information : Series
         ``objective`` (REML criterion or -2 log-likelihood), ``loglik``, ``aic``, ``bic``, ``df``
         (number of parameters), ``df_resid``.
-    scaled_residuals : Series
-        Quantiles ``min``, ``q1``, ``median``, ``q3``, ``max``.
+    scaled_residuals : Series or None
+        Quantiles ``min``, ``q1``, ``median``, ``q3``, ``max``; None for streamed data.
     varcorr : VarCorr
         Standard deviations and correlations of the random effects.
     sigma : float
@@ -90,7 +91,7 @@ class Summary(Renderable):
     reml: bool
     ddf: DdfMethod
     information: pd.Series[float]
-    scaled_residuals: pd.Series[float]
+    scaled_residuals: pd.Series[float] | None
     varcorr: VarianceTable
     sigma: float
     nobs: int
@@ -115,7 +116,8 @@ class Summary(Renderable):
     def _blocks(self) -> Iterator[Block]:
         yield self._model()
         yield self._criterion()
-        yield self._residuals()
+        if self.scaled_residuals is not None:
+            yield self._residuals(self.scaled_residuals)
         yield self.varcorr.table(variances=True, digits=_DIGITS, title="Random effects").with_notes(
             self._counts()
         )
@@ -153,8 +155,8 @@ class Summary(Renderable):
         columns.append(numbers("df.resid", [str(int(info["df_resid"]))]))
         return Table("", tuple(columns))
 
-    def _residuals(self) -> Table:
-        shown = format_common(zap_small(self.scaled_residuals.to_numpy(), _DIGITS + 1), _DIGITS)
+    def _residuals(self, quantiles: pd.Series[float]) -> Table:
+        shown = format_common(zap_small(quantiles.to_numpy(), _DIGITS + 1), _DIGITS)
         headers = ("Min", "1Q", "Median", "3Q", "Max")
         columns = (numbers(h, [cell]) for h, cell in zip(headers, shown, strict=True))
         return Table("Scaled residuals", tuple(columns))
@@ -235,7 +237,7 @@ def build_summary(model: SummarizedModel, coef_table: pd.DataFrame, ddf: DdfMeth
         reml=model.reml,
         ddf=ddf,
         information=_information(model),
-        scaled_residuals=_quartiles(model.residuals(kind="pearson") / float(model.sigma)),
+        scaled_residuals=_quartiles(model),
         varcorr=model.VarCorr,
         sigma=float(model.sigma),
         nobs=int(model.nobs),
@@ -245,8 +247,8 @@ def build_summary(model: SummarizedModel, coef_table: pd.DataFrame, ddf: DdfMeth
         dropped_columns=tuple(model.dropped_columns),
         dropped_rows={name: int(count) for name, count in design.dropped.items() if count},
         n_total=int(design.n_total),
-        weighted=design.weights is not None,
-        offset=design.offset is not None,
+        weighted=_has(design, "weights"),
+        offset=_has(design, "offset"),
         is_singular=bool(model.is_singular),
         converged=not model.is_singular and _is_converged(model.convergence.status),
         message=model.convergence.message,
@@ -258,7 +260,19 @@ def _information(model: SummarizedModel) -> pd.Series[float]:
     return pd.Series({name: float(getattr(model, name)) for name in names}, name="information")
 
 
-def _quartiles(residuals: pd.Series[float]) -> pd.Series[float]:
+def _has(design: object, name: str) -> bool:
+    """Tell whether a design has weights or an offset, kept or not."""
+    try:
+        return getattr(design, name) is not None
+    except NoRowsError:
+        return True
+
+
+def _quartiles(model: SummarizedModel) -> pd.Series[float] | None:
+    try:
+        residuals = model.residuals(kind="pearson") / float(model.sigma)
+    except NoRowsError:
+        return None
     values = np.quantile(residuals.to_numpy(dtype=np.float64), [0.0, 0.25, 0.5, 0.75, 1.0])
     return pd.Series(values, index=["min", "q1", "median", "q3", "max"], name="scaled_residuals")
 

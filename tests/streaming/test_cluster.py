@@ -1,0 +1,107 @@
+"""Partitions on a cluster: the same answer, wherever they are worked on and whoever dies."""
+
+from __future__ import annotations
+
+import inspect
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import ranef
+from ranef.errors import DataError, UnknownVariableError
+from streams import assert_agree, make_data
+
+dask = pytest.importorskip("dask")
+dd = pytest.importorskip("dask.dataframe")
+
+FORMULA = "y ~ x + scale(z) + f + (x | g) + (1 | h)"
+
+
+@pytest.fixture(scope="module")
+def data() -> pd.DataFrame:
+    """Return rows that tests must not change."""
+    return make_data(600)
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    """Start two worker processes of one thread each."""
+    distributed = pytest.importorskip("distributed")
+    with (
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
+        ) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        yield client
+
+
+@pytest.mark.parametrize("count", [1, 2, 7, 30])
+def test_any_partitions(data: pd.DataFrame, count: int) -> None:
+    """Without a cluster, in threads: any number of partitions."""
+    frame = dd.from_pandas(data, npartitions=count)
+    with dask.config.set(scheduler="threads"):
+        assert_agree(ranef.fit(FORMULA, data), ranef.fit(FORMULA, frame))
+
+
+def test_splines_weights_and_groups(data: pd.DataFrame) -> None:
+    """What learns from whole columns, weights, offsets, nested groups."""
+    formula = "y ~ bs(x, df = 4) + (1 | g/s)"
+    frame = dd.from_pandas(data, npartitions=4)
+    whole = ranef.fit(formula, data, weights="w", offset="o")
+    with dask.config.set(scheduler="synchronous"):
+        assert_agree(whole, ranef.fit(formula, frame, weights="w", offset="o"))
+
+
+def test_errors_name_the_partition(data: pd.DataFrame) -> None:
+    """An error of the data comes to the caller as it is, once."""
+    bad = data.assign(x=data.x.mask(data.index == 450, np.inf))
+    frame = dd.from_pandas(bad, npartitions=3)
+    with dask.config.set(scheduler="synchronous"):
+        with pytest.raises(DataError, match="partition 3: 'x' is infinite in row 450"):
+            ranef.fit(FORMULA, frame)
+        with pytest.raises(UnknownVariableError, match="nowhere"):
+            ranef.fit("y ~ nowhere + (1 | g)", frame)
+
+
+def test_two_worker_processes(client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
+    """A Parquet data set on two workers."""
+    pytest.importorskip("pyarrow")
+    dd.from_pandas(data, npartitions=6).to_parquet(tmp_path / "parts")
+    frame = dd.read_parquet(tmp_path / "parts")
+    assert_agree(ranef.fit(FORMULA, data), ranef.fit(FORMULA, frame))
+    assert len(client.scheduler_info()["workers"]) == 2
+
+
+def test_a_worker_dies(client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
+    """One worker process ends in each pass; its work is done again."""
+    frame = dd.from_pandas(data, npartitions=8)
+    marks = tmp_path / "marks"
+    for second in (False, True):
+        (marks / str(second)).mkdir(parents=True)
+
+    def dying(x: Any) -> Any:
+        """Return x; end the process once in each pass, after some work was done."""
+        second = any(frame.function == "sum_chunk" for frame in inspect.stack())
+        calls, died = marks / str(second), tmp_path / f"died {second}"
+        number = len(os.listdir(calls))
+        (calls / f"{os.getpid()} {time.monotonic_ns()}").touch()
+        if os.getpid() != home and number >= 3 and not died.exists():
+            died.touch()
+            os._exit(1)
+        time.sleep(0.02)  # so that both workers have something to do
+        return x
+
+    home = os.getpid()
+    formula = "y ~ dying(x) + f + (1 | g)"
+    context = {"dying": dying}
+    whole = ranef.fit(formula, data, context=context)
+    streamed = ranef.fit(formula, frame, context=context)
+    assert_agree(whole, streamed)
+    assert [path.name for path in sorted(tmp_path.glob("died*"))] == ["died False", "died True"]
