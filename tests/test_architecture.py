@@ -39,9 +39,10 @@ LAYERS: tuple[frozenset[str], ...] = (  # lowest first
     frozenset({"ranef.estimates"}),
     frozenset({"ranef.model"}),
     frozenset({"ranef.fit"}),
-    frozenset({"ranef.simulation"}),
-    frozenset({"ranef.inference", "ranef.tidy"}),
+    frozenset({"ranef.simulation", "ranef.updating"}),
+    frozenset({"ranef.inference"}),
     frozenset({"ranef.diagnostics", "ranef.explain", "ranef.prediction", "ranef.storage"}),
+    frozenset({"ranef.export", "ranef.many", "ranef.planning", "ranef.tidy"}),
     frozenset({"ranef.plots"}),
     frozenset({"ranef"}),  # the front, which gathers the public names
     frozenset({"ranef.__main__"}),

@@ -30,6 +30,11 @@ def model_of(case: Case) -> ranef.LinearMixedModel:
     return ranef.fit(case.formula, case.frame(), **case.options())
 
 
+def few(method: str) -> dict[str, int]:
+    """Return options for a quick bootstrap; the other methods draw nothing."""
+    return {"n": 20, "seed": 1} if method == "bootstrap" else {}
+
+
 def translated(case: Case, r_names: list[str]) -> list[str]:
     """Return ranef's names of lme4's parameters."""
     fixed = [name for name in r_names if "|" not in name and name != "sigma"]
@@ -172,7 +177,7 @@ def test_wald_intervals_of_a_correlation_of_one() -> None:
 def test_every_method_has_the_same_rows(method: str) -> None:
     """Parameters in the order of the model, aliased coefficients with NaN."""
     model = fitted("aliased")
-    found = confint(model, method, n=20, seed=1)
+    found = confint(model, method, **few(method))
 
     expected = ["sd_Intercept|g", "sigma", "Intercept", "x", "I(2 * x)", "z"]
     assert found.index.tolist() == expected
@@ -197,11 +202,11 @@ def test_bootstrap_is_the_percentile_interval() -> None:
 def test_parameters_are_selected_by_name(method: str) -> None:
     """In the order of the model, whatever the order of the names."""
     model = fitted("slopes")
-    some = confint(model, method, parameters=["x", "sigma"], n=20, seed=1)
-    everything = confint(model, method, n=20, seed=1)
+    some = confint(model, method, parameters=["x", "sigma"], **few(method))
+    everything = confint(model, method, **few(method))
 
     pd.testing.assert_frame_equal(some, everything.loc[["sigma", "x"]])
-    assert confint(model, method, parameters="x", n=20, seed=1).index.tolist() == ["x"]
+    assert confint(model, method, parameters="x", **few(method)).index.tolist() == ["x"]
 
 
 def test_shortcuts_of_lme4() -> None:
@@ -250,3 +255,12 @@ def test_models_without_fixed_effects() -> None:
     """There are intervals of what there is."""
     assert confint(fitted("no fixed effects")).index.tolist() == ["sd_Intercept|g", "sigma"]
     assert fit("no fixed effects").nobs > 0
+
+
+@pytest.mark.parametrize("option", [{"n": 100}, {"seed": 1}])
+@pytest.mark.parametrize("method", ["profile", "wald"])
+def test_options_of_the_bootstrap_are_not_ignored(method: str, option: dict[str, int]) -> None:
+    """Who asks for replicates and gets none should know."""
+    model = ranef.fit("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("dyestuff"))
+    with pytest.raises(OptionError, match="bootstrap"):
+        confint(model, method, **option)  # type: ignore[arg-type]

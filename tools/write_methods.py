@@ -37,6 +37,7 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
             "ranef.inference.confint:confint",
             "ranef.inference.profile:profile",
             "ranef.inference.bootstrap:bootstrap",
+            "ranef.inference.variance_errors:variance_errors",
         ),
     ),
     "means": (
@@ -62,6 +63,32 @@ SUBJECTS: dict[str, tuple[str, tuple[str, ...]]] = {
             "ranef.prediction:predict",
             "ranef.simulation:simulate",
             "ranef.simulation:refit",
+        ),
+    ),
+    "changing": (
+        "making another one of it",
+        ("ranef.updating:update",),
+    ),
+    "reports": (
+        "tables for pipelines, papers and other packages",
+        (
+            "ranef.tidy:tidy",
+            "ranef.tidy:glance",
+            "ranef.export:to_markdown",
+            "ranef.export:to_latex",
+            "ranef.export:to_html",
+            "ranef.export:to_great_tables",
+            "ranef.export:to_marginaleffects",
+        ),
+    ),
+    "diagnostics": (
+        "what to look at before it is believed",
+        (
+            "ranef.diagnostics:leverage",
+            "ranef.diagnostics:cooks_distance",
+            "ranef.diagnostics:influence",
+            "ranef.diagnostics:augment",
+            "ranef.diagnostics:check",
         ),
     ),
     "explaining": (

@@ -12,9 +12,11 @@ from ranef.optimize.control import Control as Control
 if TYPE_CHECKING:
     from ranef import plots as plots
     from ranef.explain import pooling as pooling
+    from ranef.export import table as table
     from ranef.inference.compare import compare as compare
     from ranef.inference.exact_rlrt import exact_rlrt as exact_rlrt
     from ranef.inference.information_criteria import information as information
+    from ranef.planning import power as power
     from ranef.storage import load as load
 
 __version__ = "0.1.0"
@@ -32,6 +34,8 @@ __all__ = [
     "load",
     "plots",
     "pooling",
+    "power",
+    "table",
 ]
 
 # What a fit does not need is imported when it is first asked for.
@@ -42,6 +46,8 @@ _LATER = {
     "load": "ranef.storage",
     "plots": "ranef.plots",
     "pooling": "ranef.explain",
+    "power": "ranef.planning",
+    "table": "ranef.export",
 }
 
 
@@ -55,4 +61,4 @@ def __getattr__(name: str) -> object:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LATER})
+    return sorted(__all__)

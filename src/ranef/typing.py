@@ -18,7 +18,9 @@ OptimizerName: TypeAlias = Literal["newton", "bobyqa", "nelder-mead"]
 NaAction: TypeAlias = Literal["drop", "raise"]
 ContrastName: TypeAlias = Literal["treatment", "sum", "helmert", "poly"]
 DdfMethod: TypeAlias = Literal["satterthwaite", "kenward-roger", "normal"]
-ResidualKind: TypeAlias = Literal["response", "pearson", "scaled"]
+ResidualKind: TypeAlias = Literal[
+    "response", "pearson", "scaled", "studentized", "marginal", "normalized"
+]
 
 
 def lock_sparse(matrix: sparse.csr_array | sparse.csc_array) -> None:

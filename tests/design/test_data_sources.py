@@ -13,6 +13,7 @@ import pyarrow as pa
 import pytest
 
 from ranef.design import Design, build_design
+from ranef.design.frame import open_frame
 from ranef.errors import DataError
 
 FORMULA = "y ~ x + k + f * flag + c + (x | g) + (1 | c:flag)"
@@ -163,7 +164,6 @@ UNUSABLE = {
     "array": (np.zeros((3, 2)), "got ndarray"),
     "lazy": (pl.LazyFrame({"y": [1.0]}), r"Call \.collect\(\)"),
     "ragged": ({"y": [1.0, 2.0], "x": [1.0], "g": ["a", "b"]}, "differ in length"),
-    "scalar": ({"y": [1.0, 2.0], "x": 3, "g": ["a", "b"]}, "single value"),
     "levels": (pd.DataFrame({("y", "a"): [1.0]}), "several levels of names"),
 }
 
@@ -199,3 +199,13 @@ def test_nested_values_of_other_tables_are_refused() -> None:
     frame = polars_with_enum(the_data()).with_columns(x=pl.struct("x", "k"))
     with pytest.raises(DataError, match="Struct"):
         build_design("y ~ x + (1 | g)", frame)
+
+
+def test_a_single_value_in_a_dict_stands_for_all_rows() -> None:
+    """As in pandas: {"x": 3} beside columns of n rows is n times 3."""
+    data = {"y": [1.0, 2.0, 4.0, 3.0], "x": 3, "h": "u", "g": ["a", "b", "a", "b"]}
+    frame = open_frame(data)
+
+    assert frame.size == 4
+    assert frame.column("x").values.tolist() == [3, 3, 3, 3]
+    assert frame.column("h").levels is not None

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 from dataclasses import FrozenInstanceError, dataclass
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -76,3 +78,20 @@ def test_pickles() -> None:
 
     assert result.name == "three"
     pd.testing.assert_frame_equal(result.to_frame(), frame())
+
+
+@pytest.mark.parametrize("call", [np.asarray, pd.DataFrame, pd.Series])
+def test_is_not_taken_for_an_array(call: Callable[[object], object]) -> None:
+    """Numbers without the names of their columns would be wrong in silence."""
+    with pytest.raises(TypeError, match="to_frame"):
+        call(Result(frame(), "three"))
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("query", r"\.to_frame\(\)\.query"), ("u", r"\['u'\]"), ("nothing", "nothing")],
+)
+def test_says_where_data_frame_methods_are(name: str, hint: str) -> None:
+    """What a data frame could do is found at its copy; columns are items."""
+    with pytest.raises(AttributeError, match=hint):
+        getattr(Result(frame(), "three"), name)

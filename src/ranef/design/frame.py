@@ -144,7 +144,7 @@ def _from_mapping(data: Mapping[Any, Any]) -> Frame:
         size,
         pd.RangeIndex(size) if labels is None else labels,
         labels is not None,
-        lambda position, name: _column_from_values(data[keys[position]], name),
+        lambda position, name: _column_from_values(data[keys[position]], name, size),
     )
 
 
@@ -164,9 +164,9 @@ def _shared_index(data: Mapping[Any, Any], size: int) -> pd.Index | None:
     return None if first is None else first[1]
 
 
-def _column_from_values(values: Any, name: str) -> Column:
-    if _is_scalar(values):
-        raise DataError(f"the column {name!r} is a single value; give one value per row.")
+def _column_from_values(values: Any, name: str, size: int) -> Column:
+    if _is_scalar(values):  # one value for all rows, as pandas understands it
+        values = [values] * size
     if isinstance(values, pd.Series):
         return column_from_series(values, name)
     if nw.dependencies.is_narwhals_series(values) or nw.dependencies.is_into_series(values):

@@ -3,6 +3,7 @@
 from ranef.formula.expression import Expression, parse_expression
 from ranef.formula.parser import parse_formula
 from ranef.formula.terms import GroupTerm, ModelFormula, Term, TermSum
+from ranef.formula.update import update_formula
 
 __all__ = [
     "Expression",
@@ -12,4 +13,5 @@ __all__ = [
     "TermSum",
     "parse_expression",
     "parse_formula",
+    "update_formula",
 ]

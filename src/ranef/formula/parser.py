@@ -69,8 +69,8 @@ def parse_formula(formula: str, columns: Iterable[str] | None = None) -> ModelFo
 @lru_cache(maxsize=512)
 def _parse(formula: str, columns: tuple[str, ...] | None) -> ModelFormula:
     tokens, expressions = read_tokens(formula)
-    tilde = _find_tilde(tokens, formula)
-    response = _read_response(tokens[:tilde], formula)
+    tilde = find_tilde(tokens, formula)
+    response = read_response(tokens[:tilde], formula)
     reader = TermReader(formula, expressions)
     right = tokens[tilde + 1 :]
     if not right:
@@ -92,7 +92,8 @@ def _parse(formula: str, columns: tuple[str, ...] | None) -> ModelFormula:
     return model.with_terms() if has_dot else model
 
 
-def _find_tilde(tokens: Sequence[Token], formula: str) -> int:
+def find_tilde(tokens: Sequence[Token], formula: str) -> int:
+    """Return the place of the ``~`` among the tokens."""
     places = [i for i, token in enumerate(tokens) if token.kind is KIND.OPERATOR and token == "~"]
     if not places:
         raise FormulaError(
@@ -109,7 +110,8 @@ def _find_tilde(tokens: Sequence[Token], formula: str) -> int:
     return places[0]
 
 
-def _read_response(tokens: Sequence[Token], formula: str) -> Expression:
+def read_response(tokens: Sequence[Token], formula: str) -> Expression:
+    """Return what the tokens to the left of ``~`` say."""
     start, end = span_of(tokens)
     for token in tokens:
         if token.token in ("|", "||"):

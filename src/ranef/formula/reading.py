@@ -45,15 +45,18 @@ class TermReader:
         The whole formula, for errors that point into it.
     expressions : dict of str to Expression
         What every name token stands for.
+    resolver : type
+        What the operators mean.
     """
 
     formula: str
     expressions: dict[str, Expression]
+    resolver: type[Resolver] = Resolver
 
     def read_terms(self, tokens: Sequence[Token]) -> tuple[OrderedSet[RawTerm], bool]:
         """Apply the term algebra; say also whether there is an intercept."""
         try:
-            tree = tokens_to_ast(merge_signs(tokens, self.formula), Resolver(self.formula))
+            tree = tokens_to_ast(merge_signs(tokens, self.formula), self.resolver(self.formula))
         except FormulaicError as error:
             raise _explain(error, tokens, self.formula) from None
         if tree is None:
@@ -108,7 +111,7 @@ class TermReader:
             left += tokens[position : group.opening]
             span = span_of(tokens[group.opening : group.closing + 1])
             left.append(name_token(f"{RANDOM_PREFIX}{len(groups)}", span))
-            groups += self._read_group(tokens, group, span, response)
+            groups += self.read_group(tokens, group, span, response)
             position = group.closing + 1
         left += tokens[position:]
         return left, groups
@@ -143,9 +146,10 @@ class TermReader:
             result.append(Token(")", kind=KIND.CONTEXT, source_start=span[0]))
         return result
 
-    def _read_group(
+    def read_group(
         self, tokens: Sequence[Token], group: BarGroup, span: Span, response: Expression
     ) -> tuple[GroupTerm, ...]:
+        """Return the terms of one ``( | )``: one for each grouping factor."""
         inside = tokens[group.opening + 1 : group.bar]
         behind = tokens[group.bar + 1 : group.closing]
         if not inside:

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -126,6 +126,12 @@ class BootstrapResult(Renderable):
             },
             index=list(self.names),
         )
+
+    def plot(self, ax: Any = None) -> Any:
+        """Draw the distribution of every parameter; see `ranef.plots.bootstrap`."""
+        from ranef.plots import bootstrap
+
+        return bootstrap(self, ax=ax)
 
     def confint(self, level: float = 0.95, kind: IntervalKind = "percentile") -> pd.DataFrame:
         """Return intervals for all statistics.

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ranef.errors import OptionError
 from ranef.inference.bootstrap import bootstrap
 from ranef.inference.parameters import variance_parameters
 from ranef.inference.profile import interval_frame, normal_quantile
@@ -44,7 +45,7 @@ def confint(
     parameters: str | Iterable[str] | None = None,
     *,
     ddf: DdfMethod = "satterthwaite",
-    n: int = 1000,
+    n: int | None = None,
     seed: int | None = None,
     n_jobs: int = 1,
 ) -> pd.DataFrame:
@@ -68,10 +69,8 @@ def confint(
         Default: all.
     ddf : {"satterthwaite", "kenward-roger", "normal"}
         Degrees of freedom of fixed effects, for ``"wald"``.
-    n : int
-        Replicates of the bootstrap.
-    seed : int, optional
-        Of the bootstrap.
+    n, seed : int, optional
+        Replicates of the bootstrap, 1000 by default, and its seed.
     n_jobs : int
         Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
 
@@ -114,6 +113,8 @@ def confint(
     check_choice("method", method, IntervalMethod)
     check_choice("ddf", ddf, DdfMethod)
     check_level(level)
+    if method != "bootstrap" and (n is not None or seed is not None):
+        raise OptionError(f"n and seed are for method='bootstrap'; got method={method!r}.")
     names = parameter_names(model)
     rows = list(select(names, len(variance_parameters(model.problem)), parameters))
     if method == "profile":
@@ -121,7 +122,9 @@ def confint(
     elif method == "wald":
         found = _wald(model, names, level, ddf)
     else:
-        found = bootstrap(model, n, seed=seed, n_jobs=n_jobs).confint(level, kind="percentile")
+        found = bootstrap(model, 1000 if n is None else n, seed=seed, n_jobs=n_jobs).confint(
+            level, kind="percentile"
+        )
     return found.reindex(rows)
 
 

@@ -1,13 +1,16 @@
-"""Arguments of everything that draws random numbers: how many, from which generator, by whom."""
+"""What everything that draws random numbers needs: how many, from which generator, by whom."""
 
 from __future__ import annotations
 
 import numbers
-from typing import Any
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ranef.errors import OptionError
+from ranef.errors import MissingDependencyError, OptionError
+
+T = TypeVar("T")
 
 
 def check_count(name: str, value: Any) -> int:
@@ -38,3 +41,44 @@ def check_jobs(value: Any) -> int:
         raise OptionError(
             f"n_jobs must be a positive whole number, or -1 for all processors; got {value!r}."
         ) from error
+
+
+def in_processes(
+    work: Callable[..., T],
+    jobs: Sequence[tuple[Any, ...]],
+    n_jobs: int,
+    shown: Sequence[int] | None = None,
+) -> Iterator[T]:
+    """Yield ``work(*job)`` for all jobs, in their order.
+
+    Parameters
+    ----------
+    work : callable
+    jobs : sequence of tuples
+        Arguments.
+    n_jobs : int
+        Processes; see `check_jobs`.
+    shown : sequence of int, optional
+        How many repetitions every job makes: shows a progress bar.
+
+    Raises
+    ------
+    MissingDependencyError
+        For several processes without joblib.
+    """
+    if shown is not None:
+        from tqdm.auto import tqdm  # slow to import
+
+        with tqdm(total=sum(shown), unit="replicate") as bar:
+            for done, count in zip(in_processes(work, jobs, n_jobs), shown, strict=True):
+                bar.update(count)
+                yield done
+        return
+    if n_jobs == 1 or len(jobs) == 1:
+        yield from (work(*job) for job in jobs)
+        return
+    try:
+        from joblib import Parallel, delayed  # optional
+    except ImportError as error:
+        raise MissingDependencyError.from_extra("joblib", "parallel") from error
+    yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(work)(*job) for job in jobs)

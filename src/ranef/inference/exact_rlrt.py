@@ -91,10 +91,12 @@ class ExactTest(Renderable):
     def document(self) -> Document:
         """Return the row as a table."""
         kind = "Restricted likelihood" if self.reml else "Likelihood"
+        never = self.p_value <= 1.0 / (1.0 + self.n)  # no simulated value was as large
+        (shown,) = format_p_values([self.p_value])
         columns = (
             labels("", [self.term]),
             numbers("RLRT" if self.reml else "LRT", format_common([self.statistic], 5)),
-            numbers("p value", format_p_values([self.p_value])),
+            numbers("p value", [f"< {1.0 / self.n:.2g}" if never else shown]),
         )
         notes = [f"{self.n} values simulated under the null hypothesis."]
         if self.approximate:

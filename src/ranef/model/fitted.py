@@ -27,7 +27,19 @@ from ranef.estimates import (
 )
 from ranef.estimation import Problem
 from ranef.formula.terms import ModelFormula
-from ranef.model import explaining, facts, fixed, intervals, means, prediction, quality, tests
+from ranef.model import (
+    changing,
+    diagnostics,
+    explaining,
+    fixed,
+    intervals,
+    maketables,
+    means,
+    prediction,
+    quality,
+    reports,
+    tests,
+)
 from ranef.modelmatrix import random_matrix
 from ranef.objective import State
 from ranef.typing import FloatArray, ResidualKind, check_choice
@@ -233,15 +245,18 @@ class LinearMixedModel:
 
         Parameters
         ----------
-        kind : {"response", "pearson", "scaled"}
+        kind : {"response", "pearson", "scaled", "studentized", "marginal", "normalized"}
             ``response``: y - fitted, in the units of the response. ``pearson``: multiplied by
             the square root of the weight. ``scaled``: response divided by `sigma`, as lme4's
-            ``residuals(m, scaled = TRUE)``; weights play no role in it.
+            ``residuals(m, scaled = TRUE)``; weights play no role in it. The others are described
+            at `ranef.diagnostics.residuals`, which has all of them.
 
         Raises
         ------
         OptionError
             For any other kind.
+        FitError
+            For ``normalized`` where crossed factors tie too many rows together.
 
         Examples
         --------
@@ -254,8 +269,12 @@ class LinearMixedModel:
         values = self.design.y - self._mu
         if kind == "pearson" and self.design.weights is not None:
             values *= np.sqrt(self.design.weights)
-        if kind == "scaled":
+        elif kind == "scaled":
             values /= self.sigma
+        elif kind not in ("response", "pearson"):
+            from ranef.diagnostics import residuals
+
+            return residuals(self, kind)
         return pd.Series(values, index=self.design.index, name="resid")
 
     @property
@@ -276,8 +295,19 @@ class LinearMixedModel:
 
     coef_table = fixed.coef_table
     summary = fixed.summary
-    tidy = facts.tidy
-    glance = facts.glance
+    tidy = reports.tidy
+    glance = reports.glance
+    to_markdown = reports.to_markdown
+    to_latex = reports.to_latex
+    to_html = reports.to_html
+    to_great_tables = reports.to_great_tables
+    to_marginaleffects = reports.to_marginaleffects
+    __maketables_coef_table__ = property(maketables.coefficients)
+    __maketables_stat__ = maketables.statistic
+    __maketables_depvar__ = property(maketables.response)
+    __maketables_stat_labels__ = property(maketables.labels)
+    __maketables_default_stat_keys__ = property(maketables.default_statistics)
+    __maketables_vcov_info__ = property(maketables.covariance)
 
     anova = tests.anova
     contest = tests.contest
@@ -289,13 +319,21 @@ class LinearMixedModel:
     caic = quality.caic
     pca = quality.pca
 
+    leverage = diagnostics.leverage
+    cooks_distance = diagnostics.cooks_distance
+    influence = diagnostics.influence
+    augment = diagnostics.augment
+    check = diagnostics.check
+
     predict = prediction.predict
     simulate = prediction.simulate
     refit = prediction.refit
+    update = changing.update
 
     confint = intervals.confint
     profile = intervals.profile
     bootstrap = intervals.bootstrap
+    variance_errors = intervals.variance_errors
 
     emmeans = means.emmeans
     emtrends = means.emtrends

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ranef.inference.bootstrap_result import BootstrapResult
     from ranef.inference.confint import IntervalMethod
     from ranef.inference.profile import Profile
+    from ranef.inference.variance_errors import VarianceErrors
     from ranef.model.fitted import LinearMixedModel
     from ranef.typing import DdfMethod
 
@@ -27,7 +28,7 @@ def confint(
     parameters: str | Iterable[str] | None = None,
     *,
     ddf: DdfMethod = "satterthwaite",
-    n: int = 1000,
+    n: int | None = None,
     seed: int | None = None,
     n_jobs: int = 1,
 ) -> pd.DataFrame:
@@ -50,10 +51,8 @@ def confint(
         Default: all.
     ddf : {"satterthwaite", "kenward-roger", "normal"}
         Degrees of freedom of fixed effects, for ``"wald"``.
-    n : int
-        Replicates of the bootstrap.
-    seed : int, optional
-        Of the bootstrap.
+    n, seed : int, optional
+        Replicates of the bootstrap, 1000 by default, and its seed.
     n_jobs : int
         Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
 
@@ -218,3 +217,31 @@ def bootstrap(
     from ranef.inference.bootstrap import bootstrap
 
     return bootstrap(self, n, seed, statistic, n_jobs, progress, kind)
+
+
+def variance_errors(self: LinearMixedModel) -> VarianceErrors:
+    """Return standard errors and the covariance matrix of the variance parameters.
+
+    Use it for reports that ask for them, as input for meta-analysis and power calculations; for
+    intervals prefer profiles, which need no symmetry.
+
+    Returns
+    -------
+    VarianceErrors
+
+    Examples
+    --------
+    >>> import ranef
+    >>> m = ranef.fit("Reaction ~ Days + (Days | Subject)", ranef.datasets.load("sleepstudy"))
+    >>> print(m.variance_errors())
+    Variance parameters
+    <BLANKLINE>
+                               Estimate Std. Error
+    sd_Intercept|Subject         24.740      5.836
+    sd_Days|Subject               5.922      1.248
+    cor_Days.Intercept|Subject  0.06555    0.32502
+    sigma                        25.592      1.508
+    """
+    from ranef.inference.variance_errors import variance_errors
+
+    return variance_errors(self)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from ranef.model.fitted import LinearMixedModel
     from ranef.prediction.predictor import IntervalKind, NewLevels
+    from ranef.simulation import RandomEffectsKind
     from ranef.typing import DdfMethod
 
 
@@ -98,11 +99,18 @@ def predict(
     return predict(self, newdata, random, new_levels, interval, level, ddf, theta_uncertainty)
 
 
-def simulate(self: LinearMixedModel, n: int = 1, seed: Any = None) -> pd.DataFrame:
-    """Return responses drawn from a fitted model: new groups' effects, new residuals.
+def simulate(
+    self: LinearMixedModel,
+    n: int = 1,
+    seed: Any = None,
+    random: RandomEffectsKind = "new",
+    newdata: Any = None,
+) -> pd.DataFrame:
+    """Return responses drawn from a fitted model.
 
-    Use it to see what data the model implies (posterior-predictive style plots), to study power,
-    or to bootstrap in a way of your own; `bootstrap` is faster where it does what you need.
+    Use it to see what data the model implies (posterior-predictive style plots), or to bootstrap
+    in a way of your own; `bootstrap` is faster where it does what you need, and
+    `ranef.power` repeats fits of planned studies.
 
     Parameters
     ----------
@@ -110,17 +118,31 @@ def simulate(self: LinearMixedModel, n: int = 1, seed: Any = None) -> pd.DataFra
         Number of responses.
     seed : int, SeedSequence or numpy.random.Generator, optional
         The same seed gives the same responses; the first ones do not depend on ``n``.
+    random : {"new", "fitted"}
+        New random effects for all groups in every response, as if other groups had been observed;
+        or the conditional modes of the groups that the model knows, in all responses the same.
+        Residuals are new in any case.
+    newdata : data frame or dict of columns, m rows; optional
+        Rows to simulate instead of those of the fit, as for `predict`. Groups that the model does
+        not know get new effects. Weights and offsets come from the columns that they had in the
+        data of the fit; where there is no such column, weights are 1 and offsets are 0.
 
     Returns
     -------
-    DataFrame (nobs, n)
-        Columns ``sim_1``, ``sim_2``, ..., rows with the caller's index. The offset is included;
-        where the formula transforms the response, so are these.
+    DataFrame (nobs, n) or (m, n)
+        Columns ``sim_1``, ``sim_2``, ..., rows labelled as in the data. The offset is included;
+        where the formula transforms the response, so are these. NaN in rows where something is
+        missing.
 
     Raises
     ------
     OptionError
-        If ``n`` is not a positive whole number, or ``seed`` is none.
+        If ``n`` is not a positive whole number, ``seed`` is none, or ``random`` something else;
+        for ``newdata`` of a model with dropped columns.
+    UnknownVariableError
+        If ``newdata`` lacks a variable.
+    DataError
+        If a fixed factor of ``newdata`` has a level that it did not have in the data of the fit.
 
     Examples
     --------
@@ -128,10 +150,12 @@ def simulate(self: LinearMixedModel, n: int = 1, seed: Any = None) -> pd.DataFra
     >>> m = ranef.fit("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("dyestuff"))
     >>> m.simulate(2, seed=1).shape
     (30, 2)
+    >>> m.simulate(3, seed=1, newdata={"Batch": ["A", "A", "new"]}, random="fitted").shape
+    (3, 3)
     """
     from ranef.simulation import simulate
 
-    return simulate(self, n, seed)
+    return simulate(self, n, seed, random, newdata)
 
 
 def refit(self: LinearMixedModel, y: Any) -> LinearMixedModel:

@@ -8,20 +8,19 @@ end of the parameter's range.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from ranef.errors import MissingDependencyError, OptionError
 from ranef.inference.profile import Profile, normal_quantile
 from ranef.inference.profile_curve import Curve
+from ranef.plots.canvas import BLUE, GREY, SMALL, figure_of, panels
 
 LEVELS = (0.5, 0.8, 0.9, 0.95, 0.99)
 # Size of a panel in inches, and how many stand side by side.
 PANEL = (2.9, 2.4)
 ACROSS = 3
-CURVE, GUIDE, SHADE = "#1f5a8a", "#8a8a8a", "#1f5a8a"
 
 
 def zeta(profile: Profile, axes: Any = None, levels: tuple[float, ...] = LEVELS) -> Any:
@@ -51,25 +50,26 @@ def zeta(profile: Profile, axes: Any = None, levels: tuple[float, ...] = LEVELS)
     Examples
     --------
     >>> import ranef
-    >>> from ranef.inference.profile import profile
+    >>> from matplotlib import pyplot
     >>> m = ranef.fit("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("dyestuff"))
-    >>> figure = zeta(profile(m))
+    >>> figure = zeta(m.profile())
     >>> len(figure.axes)
     3
+    >>> pyplot.close(figure)
     """
     marked = [level for level in levels if level <= profile.level]
 
     def draw(axis: Any, curve: Curve) -> None:
         value, height, _ = curve.dense()
-        axis.axhline(0.0, color=GUIDE, linewidth=0.6)
-        axis.plot(value, height, color=CURVE, linewidth=1.6)
+        axis.axhline(0.0, color=GREY, linewidth=0.6)
+        axis.plot(value, height, color=BLUE, linewidth=1.6)
         for level in marked:
             z = normal_quantile(level)
             ends = np.clip(curve.limits(z), value[0], value[-1])
             heights = np.clip(curve.at(ends), -z, z)
-            axis.vlines(ends, 0.0, heights, color=GUIDE, linewidth=0.8)
-            axis.plot(ends, heights, ".", color=GUIDE, markersize=3.5)
-        axis.plot([curve.estimate], [0.0], "o", color=CURVE, markersize=4)
+            axis.vlines(ends, 0.0, heights, color=GREY, linewidth=0.8)
+            axis.plot(ends, heights, ".", color=GREY, markersize=3.5)
+        axis.plot([curve.estimate], [0.0], "o", color=BLUE, markersize=4)
 
     return _panels(profile, axes, draw, "ζ")
 
@@ -104,9 +104,9 @@ def density(profile: Profile, axes: Any = None, level: float = 0.95) -> Any:
     def draw(axis: Any, curve: Curve) -> None:
         value, height, mass = curve.dense()
         inside = np.abs(height) <= z
-        axis.fill_between(value, 0.0, mass, where=inside, color=SHADE, alpha=0.25, linewidth=0)
-        axis.plot(value, mass, color=CURVE, linewidth=1.6)
-        axis.axvline(curve.estimate, color=GUIDE, linewidth=0.8)
+        axis.fill_between(value, 0.0, mass, where=inside, color=BLUE, alpha=0.25, linewidth=0)
+        axis.plot(value, mass, color=BLUE, linewidth=1.6)
+        axis.axvline(curve.estimate, color=GREY, linewidth=0.8)
         axis.set_ylim(bottom=0.0)
 
     return _panels(profile, axes, draw, "density")
@@ -114,43 +114,14 @@ def density(profile: Profile, axes: Any = None, level: float = 0.95) -> Any:
 
 def _panels(profile: Profile, axes: Any, draw: Callable[[Any, Curve], None], label: str) -> Any:
     """Draw every curve into a panel of its own."""
-    panels = list(_axes(len(profile.curves), axes))
-    for i, (axis, curve) in enumerate(zip(panels, profile.curves, strict=True)):
-        axis.set_title(curve.name, fontsize=9)
-        axis.tick_params(labelsize=8)
+    found = panels(len(profile.curves), axes, "parameters", across=ACROSS, size=PANEL)
+    for i, (axis, curve) in enumerate(zip(found, profile.curves, strict=True)):
+        axis.set_title(curve.name, fontsize=SMALL)
+        axis.tick_params(labelsize=SMALL)
         if i % ACROSS == 0 or axes is not None:
-            axis.set_ylabel(label, fontsize=9, rotation=0 if len(label) == 1 else 90)
+            axis.set_ylabel(label, rotation=0 if len(label) == 1 else 90)
         if len(curve.value) < 2:
-            axis.text(0.5, 0.5, "not defined", ha="center", transform=axis.transAxes, fontsize=9)
+            axis.text(0.5, 0.5, "not defined", ha="center", transform=axis.transAxes)
         else:
             draw(axis, curve)
-    return panels[0].figure if panels else None
-
-
-def _axes(count: int, axes: Any) -> Iterator[Any]:
-    """Yield ``count`` axes: those given, or new ones."""
-    try:
-        from matplotlib import pyplot
-    except ImportError as error:
-        raise MissingDependencyError.from_extra("matplotlib", "plots") from error
-    if axes is None:
-        across = min(ACROSS, max(1, count))
-        down = -(-count // across)
-        figure, grid = pyplot.subplots(
-            down,
-            across,
-            squeeze=False,
-            figsize=(PANEL[0] * across, PANEL[1] * down),
-            layout="constrained",
-        )
-        for spare in grid.ravel()[count:]:
-            figure.delaxes(spare)
-        yield from grid.ravel()[:count]
-        return
-    given = np.atleast_1d(np.asarray(axes, dtype=object)).ravel()
-    if len(given) < count:
-        raise OptionError(
-            f"the profile has {count} parameters, and there are {len(given)} axes: give one for "
-            "each, or none."
-        )
-    yield from given[:count]
+    return figure_of(found)

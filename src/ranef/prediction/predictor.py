@@ -15,9 +15,8 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ranef.design.frame import open_frame
-from ranef.design.types import Design
-from ranef.errors import DataError, FitError, OptionError, RankDeficiencyWarning
+from ranef.design import new_weights
+from ranef.errors import FitError, OptionError, RankDeficiencyWarning
 from ranef.inference.fixed_tests import fixed_tests
 from ranef.inference.wald import check_level, t_quantile
 from ranef.model import LinearMixedModel
@@ -238,27 +237,8 @@ def _noise(model: LinearMixedModel, newdata: Any, rows: Rows) -> FloatArray:
         return np.ones(rows.size)
     if newdata is None:
         return 1.0 / design.weights
-    name, frame = _weights_column(design), open_frame(newdata)
-    if name is None or name not in frame:
-        return np.ones(rows.size)
-    column = frame.column(name)
-    if column.kind != "numeric":
-        raise DataError(f"the weights {name!r} must be a column of numbers.")
-    weights = column.values.astype(np.float64)
-    if column.missing is not None:
-        weights[column.missing] = np.nan
-    if (weights <= 0.0).any() or np.isinf(weights).any():
-        raise DataError(f"the weights {name!r} must be positive numbers.")
-    return 1.0 / weights
-
-
-def _weights_column(design: Design) -> str | None:
-    """Return the column that the weights came from, if they came from one."""
-    for name, column in design.variables.columns.items():
-        numeric = column.kind == "numeric"
-        if numeric and np.array_equal(np.asarray(column.values), np.asarray(design.weights)):
-            return name
-    return None
+    weights = new_weights(design, newdata)
+    return np.ones(rows.size) if weights is None else 1.0 / weights
 
 
 def _warn(model: LinearMixedModel, rows: Rows) -> None:

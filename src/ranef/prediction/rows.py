@@ -24,7 +24,8 @@ from ranef.design.newdata import (
     random_columns,
     row_index,
 )
-from ranef.errors import DataError
+from ranef.design.types import Grouping
+from ranef.errors import DataError, UnknownVariableError
 from ranef.estimation import Problem, TermSlot
 from ranef.inference.estimability import alias_matrix, estimable_rows
 from ranef.model import LinearMixedModel
@@ -169,7 +170,7 @@ def new_rows(
         z = _new_columns(slots, newdata, len(index)) @ group.whitening
         codes: IntArray = np.full(len(index), -1, dtype=np.int32)
         if factor in asked:
-            found = group_codes(slots[0].term.grouping, newdata)
+            found = _group_codes(slots[0].term.grouping, newdata, len(index), new_levels)
             codes, hopeless = _known_codes(group.name, found, new_levels)
             z[hopeless] = np.nan
         groups.append(GroupRows(factor, codes, z))
@@ -204,6 +205,19 @@ def _new_columns(slots: list[TermSlot], newdata: Any, m: int) -> FloatArray:
     for slot in slots:
         z[:, slot.start : slot.stop] = _stack(random_columns(slot.term, newdata), m)
     return z
+
+
+def _group_codes(grouping: Grouping, newdata: Any, size: int, new_levels: str) -> GroupCodes:
+    """Return the levels of the rows; without a column for them, ``population`` knows none."""
+    try:
+        return group_codes(grouping, newdata)
+    except UnknownVariableError as error:
+        if new_levels == "population":
+            return GroupCodes(np.full(size, -1, dtype=np.int32), np.full(size, None))
+        raise UnknownVariableError(
+            f"{error} Without groups, random='none' predicts the mean of the population, and "
+            "new_levels='population' a group that is not known."
+        ) from None
 
 
 def _known_codes(name: str, found: GroupCodes, new_levels: str) -> tuple[IntArray, BoolArray]:

@@ -79,9 +79,11 @@ def write_container(path: Path, members: Mapping[str, bytes], writer: str) -> No
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, target)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             draft.unlink()
+        if isinstance(error, OSError) and error.filename == str(draft):
+            error.filename = str(target)  # what the caller named, not the draft beside it
         raise
 
 

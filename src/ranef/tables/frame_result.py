@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -72,6 +72,20 @@ class FrameResult(Renderable):
     def shape(self) -> tuple[int, int]:
         """Numbers of rows and columns."""
         return self._frame.shape
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> Any:
+        """Refuse: without the names of the columns numbers mean little."""
+        raise TypeError("this is a result, not an array or a data frame; use .to_frame().")
+
+    if not TYPE_CHECKING:  # type checkers shall report misspelt names
+
+        def __getattr__(self, name: str) -> Any:
+            hint = ""
+            if not name.startswith("_") and hasattr(pd.DataFrame, name):
+                hint = f"; what data frames can do is at .to_frame().{name}"
+            elif not name.startswith("_") and name in self._frame.columns:
+                hint = f"; its columns are items, [{name!r}]"
+            raise AttributeError(f"{type(self).__name__!r} has no attribute {name!r}{hint}.")
 
     def __getitem__(self, key: Any) -> Any:
         return self._frame.copy()[key]

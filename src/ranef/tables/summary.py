@@ -168,10 +168,9 @@ class Summary(Renderable):
         if n_dropped == 0:
             return (counts,)
         variables = ", ".join(f"{name} {count}" for name, count in self.dropped_rows.items())
-        rows = "row" if n_dropped == 1 else "rows"
         return (
             counts,
-            f"{n_dropped} of {self.n_total} {rows} dropped for missing values ({variables})",
+            f"{n_dropped} of {self.n_total} rows dropped for missing values ({variables})",
         )
 
     def _shown_coefficients(self) -> pd.DataFrame:
