@@ -292,3 +292,21 @@ def test_columns_named_like_constants_need_backquotes(name: str) -> None:
     with pytest.raises(FormulaError, match=r"(in|into) backquotes"):
         ranef.fit(f"y ~ x + (1|{name})", data)
     assert ranef.fit(f"y ~ x + (1|`{name}`)", data).ngroups == {name: 6}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda m: m.predict(interval="confidence", theta_uncertainty="x"),
+        lambda m: m.equations(estimates="no"),
+        lambda m: ranef.table(m, stars="x"),
+        lambda m: ranef.table(3),
+        lambda m: m.influence(exact="no"),
+        lambda m: ranef.Control(progress="x"),  # type: ignore[arg-type]
+    ],
+)
+def test_flags_and_models_are_checked(call: Callable[[ranef.LinearMixedModel], object]) -> None:
+    """A text such as "no" is not a flag, and a number not a model."""
+    model = ranef.fit("Yield ~ 1 + (1 | Batch)", ranef.datasets.load("dyestuff"))
+    with pytest.raises(OptionError):
+        call(model)

@@ -6,6 +6,7 @@ import pickle
 import warnings
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -181,6 +182,12 @@ class TestStatistics:
     def test_not_numbers(self, result: object) -> None:
         """Anything else is refused at once: the model itself is tried first."""
         with pytest.raises(OptionError, match="statistic must return"):
+            bootstrap(SLEEP, n=5, statistic=lambda m: result)
+
+    @pytest.mark.parametrize("result", [{}, [], np.array([]), pd.Series(dtype=float)])
+    def test_nothing(self, result: object) -> None:
+        """So is a statistic without numbers, which would give an empty table."""
+        with pytest.raises(OptionError, match="statistic returned nothing, an empty"):
             bootstrap(SLEEP, n=5, statistic=lambda m: result)
 
     def test_failures_are_counted(self) -> None:
@@ -501,6 +508,9 @@ def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
         {"n_jobs": -2},
         {"n_jobs": 1.5},
         {"kind": "residual"},
+        {"progress": "x"},
+        {"progress": None},
+        {"progress": 1},
     ],
 )
 def test_bad_options(options: dict[str, object]) -> None:
@@ -515,6 +525,25 @@ def test_bad_intervals(options: dict[str, object]) -> None:
     result = bootstrap(SLEEP, n=5, seed=1)
     with pytest.raises(OptionError, match=next(iter(options))):
         result.confint(**options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", ["percentile", "basic", "normal", "bca"])
+@pytest.mark.parametrize("n", [1, 2, 9])
+def test_too_few_replicates(kind: Any, n: int) -> None:
+    """No intervals of fewer than ten; the summary has none either, and still prints."""
+    result = bootstrap(SLEEP, n=n, seed=1)
+    with pytest.raises(OptionError, match=f"at least 10 bootstrap replicates.*got n={n}"):
+        result.confint(kind=kind)
+    assert result.to_frame()[["lower", "upper"]].isna().all(axis=None)
+    assert "sigma" in str(result)
+
+
+def test_ten_replicates_are_enough() -> None:
+    """The smallest number that has intervals: of ten, the extremes."""
+    result = bootstrap(SLEEP, n=10, seed=1)
+    found, drawn = result.confint(), result.replicates
+    np.testing.assert_array_equal(found["lower"], drawn.min())
+    np.testing.assert_array_equal(found["upper"], drawn.max())
 
 
 def test_a_failed_replicate_is_not_dropped(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -235,6 +235,13 @@ def test_unknown_parameters_are_refused_with_a_hint() -> None:
         ({"ddf": "residual"}, "ddf must be one of"),
         ({"n_jobs": 0}, "n_jobs must be"),
         ({"n_jobs": 1.5}, "n_jobs must be"),
+        ({"parameters": 3}, "parameters must be the name of a parameter.*or None for all; got 3"),
+        ({"parameters": ["sigma", 3]}, r"parameters must be .* got \['sigma', 3\]"),
+        ({"parameters": [["sigma"]]}, r"parameters must be .* got \[\['sigma'\]\]"),
+        ({"parameters": b"sigma"}, "parameters must be .* got b'sigma'"),
+        ({"method": "bootstrap", "n": 1}, "at least 10 bootstrap replicates.*got n=1"),
+        ({"method": "bootstrap", "n": 9}, "at least 10 bootstrap replicates.*got n=9"),
+        ({"method": "bootstrap", "n": "9"}, "n must be a positive whole number; got '9'"),
     ],
 )
 def test_bad_options(options: dict[str, object], message: str) -> None:

@@ -251,6 +251,14 @@ def test_weights_of_kept_coefficients_only() -> None:
         ([], r"shape \(0,\)"),
         ([np.nan] * 6, "finite"),
         ({"A[T.2]": "one"}, "finite"),
+        ({"A[T.2]": "1"}, "weights, which are finite numbers .* got '1'"),
+        ({"A[T.2]": 1j}, "finite numbers .* got 1j"),
+        ({"A[T.2]": np.datetime64("2020")}, "finite numbers"),
+        ({"A[T.2]": np.inf}, "finite numbers .* got inf"),
+        ({"A[T.2]": 1e101}, r"up to 1e\+100; got"),
+        ({"A[T.2]": 10**400}, "finite numbers"),
+        (np.array(list("010000")), "finite numbers"),
+        (np.eye(6) * 1j, "finite numbers"),
         (object(), "must be text"),
         (None, "must be text"),
     ],
@@ -270,7 +278,28 @@ def test_unknown_names() -> None:
         contest(model(), "A[T.2] = = 1")
 
 
-@pytest.mark.parametrize("rhs", [[1, 2, 3], np.nan, "x", None, [[1, 2]]])
+@pytest.mark.parametrize(
+    ("text", "carets"),
+    [
+        ("A[T.2] = 1e400", "         ^^^^^"),
+        ("1e400*A[T.2] = 1", "^^^^^"),
+        ("A[T.2] = 1e101", "         ^^^^^"),
+        ("A = 1e400", "    ^^^^^"),
+        ("1e90*1e90*A[T.2]", "^^^^^^^^^^^^^^^^"),
+        ("A[T.2]/1e-320 = 0", "^^^^^^^^^^^^^^^^^"),
+        ("A = 1/1e-320", "^^^^^^^^^^^^"),
+    ],
+)
+def test_numbers_that_are_too_large(text: str, carets: str) -> None:
+    """What cannot be squared is no hypothesis, and the message shows where it stands."""
+    with pytest.raises(FormulaError, match=r"larger than 1e\+100") as caught:
+        contest(model(), text)
+    assert str(caught.value).splitlines()[-1] == f"  {carets}"
+
+
+@pytest.mark.parametrize(
+    "rhs", [[1, 2, 3], np.nan, "x", None, [[1, 2]], "1", ["1", "2"], np.inf, 1e101, 1j, 10**400]
+)
 def test_bad_right_hand_sides(rhs: Any) -> None:
     """A right-hand side is one finite number, or one for each row."""
     with pytest.raises(OptionError, match="rhs must be a finite number, or one for each of the 2"):

@@ -226,3 +226,53 @@ def test_refused(options: dict[str, Any], message: str) -> None:
     """Unknown tests, and Kenward-Roger for a fit by maximum likelihood, are refused."""
     with pytest.raises(OptionError, match=message):
         drop1(fit("sleepstudy", "Reaction ~ Days + (1 | Subject)", reml=False), **options)
+
+
+def recoding() -> ranef.LinearMixedModel:
+    """Return a model whose A:B is coded in full, with more columns, once B:x is gone."""
+    rng = np.random.default_rng(5)
+    n = 120
+    data = pd.DataFrame(
+        {
+            "A": rng.choice(list("abc"), n),
+            "B": rng.choice(["hi", "lo"], n),
+            "x": rng.standard_normal(n),
+            "g": rng.integers(0, 12, n),
+        }
+    )
+    data["y"] = data["x"] * (data["B"] == "lo") + rng.standard_normal(12)[data["g"]]
+    data["y"] += rng.standard_normal(n)
+    return ranef.fit("y ~ A + B:x + A:B + (1 | g)", data)
+
+
+def test_a_term_whose_absence_recodes_others() -> None:
+    """The F test is that of the term's coefficients, as lmerTest's; likelihoods say nothing.
+
+    Oracle: the joint test of the coefficients, and `compare`, which refuses the pair.
+    """
+    model = recoding()
+    own = [name for name in model.fixef.index if name.startswith("B[") and name.endswith(":x")]
+
+    f = model.drop1("f").loc["B:x"]
+    joint = model.contest(own).iloc[0]
+    assert f["num_df"] == len(own) == 2
+    assert f["f_value"] == pytest.approx(joint["f_value"], rel=1e-10)
+    assert f["den_df"] == pytest.approx(joint["den_df"], rel=1e-10)
+    chisq = model.drop1()
+    assert np.isnan(chisq.loc["B:x", "lrt"]) and np.isnan(chisq.loc["B:x", "p_value"])
+    assert "B:x" in chisq.notes[0]
+    smaller = ranef.fit("y ~ A + A:B + (1 | g)", model.design.variables.to_frame())
+    with pytest.raises(OptionError, match="nested"):
+        ranef.compare(model, smaller)
+
+
+def test_degrees_of_freedom_are_those_of_the_coefficients() -> None:
+    """An F test of a factor is the joint test of its coefficients, in lmerTest's basis."""
+    model = ranef.fit("score ~ Machine + (Machine | Worker)", ranef.datasets.load("machines"))
+    data = model.design.variables.to_frame().drop(index=[0, 1, 5, 20, 33])
+    model = ranef.fit("score ~ Machine + (Machine | Worker)", data)
+
+    found = model.drop1("f").loc["Machine"]
+    joint = model.contest("Machine").iloc[0]
+    assert found["den_df"] == pytest.approx(joint["den_df"], rel=1e-10)
+    assert found["f_value"] == pytest.approx(joint["f_value"], rel=1e-10)

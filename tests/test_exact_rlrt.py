@@ -244,6 +244,12 @@ REFUSED: list[tuple[Callable[[], Any], type[Exception], str]] = [
         DataError,
         "null was fitted to 90 rows and model to 180",
     ),
+    (lambda: exact_rlrt(3), OptionError, "exact_rlrt needs models fitted by ranef.fit; got int"),  # type: ignore[arg-type]
+    (
+        lambda: exact_rlrt(sleep("(1 | Subject)"), "none"),  # type: ignore[arg-type]
+        OptionError,
+        "null must be a model fitted by ranef.fit; got str",
+    ),
 ]
 
 

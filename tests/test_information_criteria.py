@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -94,3 +96,21 @@ def test_what_is_refused() -> None:
         information(reml, fewer)
     with pytest.raises(OptionError, match="one name per model, 1"):
         information(reml, names=["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("models", "options", "message"),
+    [
+        ((3,), {}, "information needs models fitted by ranef.fit; got int"),
+        (([3, 4],), {}, r"got list\. Give models one by one: information\(\*models\)"),
+        ((), {"conditional": "x"}, "conditional must be True or False; got 'x'"),
+        ((), {"conditional": None}, "conditional must be True or False; got None"),
+        ((), {"conditional": 1}, "conditional must be True or False; got 1"),
+        ((), {"names": 3}, "names must have one name per model, 1; got 3"),
+    ],
+)
+def test_bad_arguments(models: tuple[Any, ...], options: dict[str, Any], message: str) -> None:
+    """What is no model, no flag or no list of names is refused."""
+    given = models or (ranef.fit("Reaction ~ Days + (1 | Subject)", SLEEP),)
+    with pytest.raises(OptionError, match=message):
+        information(*given, **options)

@@ -436,6 +436,7 @@ def test_a_fit_that_has_not_converged_is_refused() -> None:
     ("options", "error", "message"),
     [
         ({"which": "sd_Day|Subject"}, UnknownVariableError, "Did you mean 'sd_Days|Subject'"),
+        ({"which": 3}, OptionError, "which must be the name of a parameter.*got 3"),
         ({"level": 1.0}, OptionError, "between 0 and 1"),
         ({"n_jobs": "all"}, OptionError, "n_jobs must be"),
     ],

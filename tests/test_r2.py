@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Callable
 
 import numpy as np
 import pandas as pd
@@ -11,6 +12,7 @@ import pytest
 import fits
 import ranef
 from bank import Case, cases
+from ranef.errors import OptionError
 from ranef.inference.icc import icc
 from ranef.inference.r2 import r2
 from ranef.inference.variance_decomposition import variance_decomposition
@@ -161,6 +163,14 @@ def test_what_is_printed() -> None:
     )
     assert str(icc(model)) == "Adjusted ICC: 0.722\nUnadjusted ICC: 0.521"
     assert "<table" in r2(model, by_group=True).to_html()
+
+
+@pytest.mark.parametrize("function", [r2, icc])
+@pytest.mark.parametrize("value", ["no", None, 1, "x"])
+def test_flags_are_true_or_false(function: Callable[..., object], value: object) -> None:
+    """Anything else would count as one of them, and "no" as the wrong one."""
+    with pytest.raises(OptionError, match=f"by_group must be True or False; got {value!r}"):
+        function(fits.fitted("crossed"), by_group=value)
 
 
 def test_results_are_frozen_and_can_be_pickled() -> None:

@@ -1,6 +1,6 @@
 """Draw the pictures of docs/gallery.md: run its blocks, and save each under the name below it.
 
-    python tools/draw_gallery.py
+python tools/draw_gallery.py
 """
 
 from __future__ import annotations

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from ranef.inference.compare import compare as compare
     from ranef.inference.exact_rlrt import exact_rlrt as exact_rlrt
     from ranef.inference.information_criteria import information as information
+    from ranef.many import fit_many as fit_many
     from ranef.planning import power as power
     from ranef.storage import load as load
 
@@ -30,6 +31,7 @@ __all__ = [
     "errors",
     "exact_rlrt",
     "fit",
+    "fit_many",
     "information",
     "load",
     "plots",
@@ -42,6 +44,7 @@ __all__ = [
 _LATER = {
     "compare": "ranef.inference.compare",
     "exact_rlrt": "ranef.inference.exact_rlrt",
+    "fit_many": "ranef.many",
     "information": "ranef.inference.information_criteria",
     "load": "ranef.storage",
     "plots": "ranef.plots",

@@ -25,7 +25,7 @@ from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
 from ranef.streaming import open_source, stream_problem
-from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice
+from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice, check_flag
 
 # A warning names this many dropped columns; `LinearMixedModel.dropped_columns` has all.
 SHOWN = 10
@@ -109,8 +109,7 @@ def fit(
     """
     check_choice("optimizer", optimizer, OptimizerName)
     check_choice("na_action", na_action, NaAction)
-    if not isinstance(reml, bool | np.bool_):
-        raise OptionError(f"reml must be True or False; got {reml!r}.")
+    check_flag("reml", reml)
     if control is None:
         control = Control()
     elif not isinstance(control, Control):

@@ -34,3 +34,9 @@ def check_choice(name: str, value: object, literal: object) -> None:
     allowed = get_args(literal)
     if not isinstance(value, str) or value not in allowed:
         raise OptionError.from_choice(name, value, allowed)
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise OptionError unless ``value`` is True or False: "no" would count as true."""
+    if not isinstance(value, bool | np.bool_):
+        raise OptionError(f"{name} must be True or False; got {value!r}.")

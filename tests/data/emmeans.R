@@ -101,10 +101,23 @@ keep("equivalence", pairs(e, adjust = "none"), infer = c(FALSE, TRUE), delta = 1
 keep("noninferiority", pairs(e, adjust = "none"), infer = c(FALSE, TRUE), delta = .5, side = ">")
 keep("nonsuperiority", pairs(e, adjust = "none"), infer = c(FALSE, TRUE), delta = .5, side = "<")
 
+keep("comparisons bonferroni", emmeans(m, pairwise ~ c, adjust = "bonferroni")$contrasts, infer = TRUE)
+keep("means bonferroni", emmeans(m, "c", adjust = "bonferroni"), infer = TRUE)
+keep("infer means", e, infer = TRUE, null = 8, level = .9)
+keep("infer left", pairs(e, adjust = "holm"), infer = TRUE, side = "<")
+keep("infer equivalence", pairs(e, adjust = "bonferroni"), infer = TRUE, delta = 1)
+keep("tukey", contrast(e, "tukey"), infer = TRUE); keep("dunnett", contrast(e, "dunnett"), infer = TRUE)
+keep("simple a", pairs(emmeans(m, ~ a * b), simple = "a"), infer = TRUE)
+keep("simple b", pairs(emmeans(m, ~ a | b), simple = "b"), infer = TRUE)
+keep("named", contrast(emmeans(m, ~ a * b), list(d = c(-1, 0, 0, 0, 0, 1), e = c(0, 0, .5, -1, 0, .5))), infer = TRUE)
+keep("sizes", eff_size(e, sigma = sigma(m), edf = 30)); keep("sizes two", eff_size(e, sigma = 2, edf = Inf))
+keep("sizes by", eff_size(emmeans(m, ~ a | b), sigma = sigma(m), edf = 50, method = "consec"))
+
 # --- trends --------------------------------------------------------------------------------------
 h <- 1e-7
 t1 <- fit(y ~ a * x + b * x + z + (1 | g))
 keep("trend", emtrends(t1, ~ a | b, "x")); keep("trend pairs", pairs(emtrends(t1, "a", "x")), infer = TRUE)
+keep("infer trends", emtrends(t1, "a", "x"), infer = TRUE)
 t2 <- fit(y ~ a * poly(x, 2) + (1 | g))
 keep("trend poly", emtrends(t2, ~ a | x, "x", at = list(x = c(0, 2)), delta.var = h))
 t3 <- fit(y ~ a * log(p) + (1 | g))
@@ -118,6 +131,7 @@ for (r in c("log(q)", "log2(q)", "log10(q)", "log1p(q)", "sqrt(q)", "log(q + 1)"
   keep(paste(r, "link"), emmeans(l, "a"))
   keep(paste(r, "pairs"), pairs(emmeans(l, "a"), type = "response"), infer = TRUE)
 }
+keep("log infer", pairs(emmeans(fit(log(q) ~ a * b + x + (1 | g)), "a", type = "response")), infer = TRUE)
 keep("log test", emmeans(fit(log(q) ~ a * b + x + (1 | g)), "a", type = "response"), infer = c(FALSE, TRUE), null = log(2))
 
 # --- what cannot be estimated, and nesting -------------------------------------------------------

@@ -30,7 +30,16 @@ NUMBERS = {
     "z.ratio": "statistic",
     "p.value": "p_value",
 }
-ESTIMATES = {"emmean", "estimate", "response", "ratio", "x.trend", "p.trend", "log(p).trend"}
+ESTIMATES = {
+    "emmean",
+    "estimate",
+    "response",
+    "ratio",
+    "x.trend",
+    "p.trend",
+    "log(p).trend",
+    "effect.size",
+}
 
 
 @cache

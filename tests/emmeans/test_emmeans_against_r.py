@@ -14,7 +14,8 @@ import pandas as pd
 import pytest
 
 from emmeans.reference import NUMBERS, content, difference, fitted, table
-from ranef.inference.emmeans import Estimates, emmeans, emtrends
+from ranef.inference.emmeans import EffectSizes, Estimates, MarginalMeans, emmeans, emtrends
+from ranef.inference.wald import t_quantile
 
 # lme4's theta is good to eight digits or so, df have a few less; everything else follows from them.
 TOLERANCE = 1e-6
@@ -30,6 +31,7 @@ TOLERANCES = {
     **dict.fromkeys(("consec", "mean_chg"), OF_MVTNORM),
     **dict.fromkeys(("trt.vs.ctrl", "trt.vs.ctrlk", "ref", "refs"), OF_DUNNETT),
     **{f"{kind}dunnettx": OF_DUNNETT for kind in ("adjust ", "adjust normal ")},
+    "dunnett": OF_DUNNETT,
     "gap pairs by": OF_ROUNDED_DF,
 }
 
@@ -53,6 +55,13 @@ TRANSFORMED = ("log(q)", "log2(q)", "log10(q)", "log1p(q)", "sqrt(q)", "log(q + 
 def means(specs: str, formula: str = MAIN, kind: str = "", **options: Any) -> Estimates:
     """Return marginal means of a model for the reference data."""
     return emmeans(fitted(formula, kind), specs, **options)
+
+
+def compared(result: Estimates) -> Estimates:
+    """Return the comparisons that came with means."""
+    assert isinstance(result, MarginalMeans)
+    assert result.comparisons is not None
+    return result.comparisons
 
 
 def of_response(response: str) -> str:
@@ -119,6 +128,33 @@ CONTRASTS: dict[str, Question] = {
     "noninferiority": lambda: means("c").pairs(adjust="none").test(delta=0.5, side=">"),
     "nonsuperiority": lambda: means("c").pairs(adjust="none").test(delta=0.5, side="<"),
 }
+INFERENCES: dict[str, Question] = {
+    "comparisons bonferroni": lambda: compared(
+        means("pairwise ~ c", adjust="bonferroni", infer=True)
+    ),
+    "means bonferroni": lambda: means("c", adjust="Bonferroni", infer=True),
+    "infer means": lambda: means("c").summary(True, null=8, level=0.9),
+    "infer left": lambda: means("c").pairs(adjust="holm").summary(infer=True, side="<"),
+    "infer equivalence": lambda: means("c").pairs(adjust="bonf", infer=True).summary(delta=1),
+    "infer trends": lambda: emtrends(fitted(LINES), "a", "x", infer=True),
+    "log infer": lambda: means("a", of_response("log(q)"), type="response").pairs(infer=True),
+    "tukey": lambda: means("c").contrast("tukey", infer=True),
+    "dunnett": lambda: means("c").contrasts("Dunnett", infer=(True, True)),
+    "simple a": lambda: means("a * b").pairs(simple="a", infer=True),
+    "simple b": lambda: means("a | b").pairs(simple=["b"], infer=True),
+    "named": lambda: means("a * b").contrasts(
+        {
+            "d": {("a1", "u"): -1, ("a3", "v"): 1},
+            "e": {"a3 v": 0.5, "a3 u": 0.5, "a1 v": -1},
+        },
+        infer=True,
+    ),
+}
+SIZES: dict[str, Callable[[], EffectSizes]] = {
+    "sizes": lambda: means("c").eff_size(edf=30),
+    "sizes two": lambda: means("c").eff_size(2, edf=np.inf),
+    "sizes by": lambda: means("a | b").eff_size(edf=50, method="consec"),
+}
 TRENDS: dict[str, Question] = {
     "trend": lambda: emtrends(fitted(LINES), "a | b", "x"),
     "trend pairs": lambda: emtrends(fitted(LINES), "a", "x").pairs(),
@@ -163,7 +199,7 @@ INCOMPLETE: dict[str, Question] = {
     "by term c": lambda: means("c", "y ~ a + a:c + x + (1 | g)"),
     "nested crossed": lambda: means("a | region", "y ~ region * a + region:site + (1 | g)"),
 }
-QUESTIONS = MEANS | CONTRASTS | TRENDS | RESPONSES | INCOMPLETE
+QUESTIONS = MEANS | CONTRASTS | INFERENCES | TRENDS | RESPONSES | INCOMPLETE
 
 
 @pytest.mark.parametrize("name", QUESTIONS)
@@ -190,9 +226,24 @@ def test_agrees_with_emmeans(name: str) -> None:
     assert {c: d for c, d in found.items() if d > limits[c]} == {}
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_effect_sizes_agree_with_emmeans(name: str) -> None:
+    """Sizes and their errors are R's; the df of intervals are those of the same contrasts."""
+    want, result = table(name), SIZES[name]()
+    got = result.to_frame()
+    assert as_text(want["contrast"]) == as_text(got["contrast"])
+    assert difference(want["estimate"], got["effect_size"]) < TOLERANCE
+    assert difference(want["std_error"], got["std_error"]) < TOLERANCE
+    method, specs = ("consec", "a | b") if result.by else ("pairwise", "c")
+    assert got["df"].tolist() == means(specs).contrasts(method)["df"].tolist()
+    half = (got["conf_high"] - got["effect_size"]) / got["std_error"]
+    assert half.to_numpy() == pytest.approx(t_quantile(got["df"].to_numpy(), 0.975))
+    assert "Sigma used for effect sizes" in str(result)
+
+
 def test_every_table_is_asked_for() -> None:
     """No table of R's is left out."""
-    assert set(QUESTIONS) == set(content()["results"])
+    assert {*QUESTIONS, *SIZES} == set(content()["results"])
 
 
 def as_text(labels: pd.Series) -> list[str]:

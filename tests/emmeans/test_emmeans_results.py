@@ -48,7 +48,7 @@ temperature = 185:
 Degrees-of-freedom method: satterthwaite
 Confidence level used: 0.95
 
-Contrasts:
+Comparisons:
 
 temperature = 175:
  contrast estimate   SE   df t.ratio p.value

@@ -57,7 +57,11 @@ def test_reading(specs: Any, by: Any, expected: Specs) -> None:
         ("A *", "missing after this"),
         ("~", "need the names"),
         ("A |", "need the names"),
-        ("log(A)", "put '*' between"),
+        ("log(A)", "not of functions of them: write A"),
+        ("pairwise ~ factor(`my item`) | B", "write my item"),
+        ("A | poly(B, 2) * C", "write B"),
+        ("A * f(B, C)", "write the variable alone"),
+        ("factor(A", "write A"),
         ("* A", "name of a variable stands here"),
         ("pairwise revpairwise ~ A", "one family of contrasts"),
         ("A - B", "put '*' between"),
@@ -93,7 +97,25 @@ REFUSED: list[tuple[Ask, type[Exception], str]] = [
     (lambda m: emmeans(m, "a", level=95), OptionError, "level must be a number between"),
     (lambda m: emmeans(m, "a", type="resp"), OptionError, "Did you mean 'response'"),
     (lambda m: emmeans(m, "pair ~ a"), OptionError, "method must be one of"),
-    (lambda m: emmeans(m, "a").contrasts("tukey"), OptionError, "method must be one of"),
+    (lambda m: emmeans(m, "a").contrasts("tuckey"), OptionError, "method must be .*got 'tuckey'"),
+    (lambda m: emmeans(m, ["factor(a)"]), UnknownVariableError, "Did you mean 'a'"),
+    (lambda m: emmeans(m, "a", by="factor(b)"), UnknownVariableError, "Did you mean 'b'"),
+    (lambda m: emmeans(m, "a", adjust="tuckey"), OptionError, "Did you mean 'tukey'"),
+    (lambda m: emmeans(m, "a", adjust=3), OptionError, "adjust must be one of"),
+    (lambda m: emmeans(m, "a", infer="yes"), OptionError, "infer must be True"),
+    (lambda m: emmeans(m, "a").summary((True,)), OptionError, "infer must be True"),
+    (lambda m: emmeans(m, "a").summary(adjust="tuckey"), OptionError, "Did you mean 'tukey'"),
+    (lambda m: emmeans(m, "a").pairs(simple="b"), OptionError, "simple must be one of 'a'"),
+    (lambda m: emmeans(m, "a|b").pairs(simple="a", by="b"), OptionError, "give simple or by"),
+    (lambda m: emmeans(m, "a|b").pairs(simple=[]), OptionError, "leaves no variable"),
+    (lambda m: emmeans(m, "c").contrasts({"d": {"low": 1}}), OptionError, "mean 'lo'"),
+    (lambda m: emmeans(m, "c").contrasts({"d": {"lo": "1x"}}), OptionError, "needs a number"),
+    (lambda m: emmeans(m, "c").contrasts({"d": {"lo": np.nan}}), OptionError, "4 numbers each"),
+    (lambda m: emmeans(m, "a*b").contrasts({"d": {("a1", "w"): 1}}), OptionError, "'a1 u'"),
+    (lambda m: emmeans(m, "c").contrasts({"lo": -1, "hi": 1}), OptionError, "by level"),
+    (lambda m: emmeans(m, "a").eff_size(edf=0), OptionError, "edf must be a positive number"),
+    (lambda m: emmeans(m, "a").eff_size(-1, edf=9), OptionError, "sigma must be a positive"),
+    (lambda m: emmeans(m, "a").eff_size(np.inf, edf=9), OptionError, "sigma must be finite"),
     (lambda m: emmeans(m, "a").contrasts(adjust="holms"), OptionError, "Did you mean 'holm'"),
     (lambda m: emmeans(m, "a").contrasts(by="b"), OptionError, "by must be one of 'a'"),
     (lambda m: emmeans(m, "a").contrasts(by="a"), OptionError, "by leaves no variable"),
@@ -153,6 +175,11 @@ def test_transformations_without_a_way_back() -> None:
     """type='response' is refused for what cannot be undone, and does nothing without one."""
     with pytest.raises(OptionError, match="type='response' is known for log"):
         emmeans(fitted("sin(q) ~ a + (1 | g)"), "a", type="response")
+    for response in ("scale(q)", "2 * sqrt(q)", "q / 10"):
+        means = emmeans(fitted(f"{response} ~ a + (1 | g)"), "a")
+        for again in (means.summary, means.contrasts):
+            with pytest.raises(OptionError, match="Use type='link'"):
+                again(type="response")
     plain = emmeans(fitted(MAIN), "a", type="response")
     pd.testing.assert_frame_equal(plain.to_frame(), emmeans(fitted(MAIN), "a").to_frame())
 

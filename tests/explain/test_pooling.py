@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -146,3 +147,10 @@ def test_which_group() -> None:
     with pytest.raises(UnknownVariableError, match=r"no grouping factor 'G'.*g, h"):
         pooling(model, "G")
     assert pooling(model, "h").group == "h"
+
+
+@pytest.mark.parametrize("model", [3, None, "y ~ x + (1 | g)"])
+def test_only_models(model: Any) -> None:
+    """Anything else is refused."""
+    with pytest.raises(OptionError, match=r"pooling needs models fitted by ranef\.fit; got"):
+        pooling(model)

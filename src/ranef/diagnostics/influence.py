@@ -24,7 +24,7 @@ from ranef.inference.draws import check_jobs
 from ranef.inference.jackknife import without
 from ranef.inference.parameters import covariance_matrices, parameter_values, variance_parameters
 from ranef.model import LinearMixedModel
-from ranef.typing import FloatArray, IntArray
+from ranef.typing import FloatArray, IntArray, check_flag
 from ranef.variance import unknown_group
 
 if TYPE_CHECKING:
@@ -141,8 +141,7 @@ def check_group(model: LinearMixedModel, by: Any) -> None:
 
 def _check(model: LinearMixedModel, by: Any, exact: Any) -> None:
     check_group(model, by)
-    if not isinstance(exact, bool | np.bool_):
-        raise OptionError(f"exact must be True or False; got {exact!r}.")
+    check_flag("exact", exact)
     if len(model.problem.basis.kept) == 0:
         raise FitError(
             "the model has no fixed effects, and influence is measured on them: nothing to do."

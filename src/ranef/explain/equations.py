@@ -15,7 +15,7 @@ from ranef.explain.as_latex import latex_symbol, latex_system
 from ranef.explain.as_text import text_symbol, text_system
 from ranef.explain.notation import System
 from ranef.explain.system import make_system
-from ranef.typing import check_choice
+from ranef.typing import check_choice, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -158,6 +158,7 @@ def equations(
     """
     check_choice("style", style, Style)
     check_choice("fmt", fmt, Format)
+    check_flag("estimates", estimates)
     if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= MOST_DIGITS:
         raise OptionError(f"digits must be a whole number from 0 to {MOST_DIGITS}; got {digits!r}.")
     return Equations(make_system(model, style), fmt, digits if estimates else None)

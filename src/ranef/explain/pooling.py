@@ -28,6 +28,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.explain.groups import find_group
+from ranef.inference.models import check_fitted
 from ranef.names import make_unique
 from ranef.tables.document import Document, Table, labels, numbers
 from ranef.tables.format import format_common, format_fixed
@@ -149,7 +150,7 @@ def pooling(model: LinearMixedModel, group: str | None = None) -> Pooling:
     UnknownVariableError
         If the model has no such grouping factor.
     OptionError
-        If it has several and none was named.
+        If it has several and none was named, or is no model.
 
     Examples
     --------
@@ -169,6 +170,7 @@ def pooling(model: LinearMixedModel, group: str | None = None) -> Pooling:
     ----------
     Gelman and Hill 2007, Data Analysis Using Regression and Multilevel/Hierarchical Models, ch. 12.
     """
+    check_fitted("pooling", [model])
     grouping = find_group(model, group)
     problem, state = model.problem, model.state
     f = next(slot.factor for slot in problem.slots if slot.term.grouping is grouping)

@@ -19,6 +19,7 @@ import pandas as pd
 from ranef.errors import NoRowsError, OptionError
 from ranef.export.great import grouped_table
 from ranef.inference.icc import ICC
+from ranef.inference.models import check_fitted
 from ranef.inference.parameters import VarianceParameter, variance_parameters
 from ranef.inference.r2 import R2
 from ranef.inference.same_data import same_fixed
@@ -28,7 +29,7 @@ from ranef.names import make_unique
 from ranef.tables.document import Document, Table, labels, numbers
 from ranef.tables.format import format_fixed
 from ranef.tables.frame_result import FrameResult
-from ranef.typing import DdfMethod, FloatArray, check_choice
+from ranef.typing import DdfMethod, FloatArray, check_choice, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -210,7 +211,9 @@ def table(
     Standard errors in parentheses.
     * p < 0.05, ** p < 0.01, *** p < 0.001; t-tests by Satterthwaite's method.
     """
+    check_fitted("table", models)
     check_choice("statistic", statistic, Below)
+    check_flag("stars", stars)
     check_choice("ddf", ddf, DdfMethod)
     check_level(level)
     if not models:

@@ -27,7 +27,7 @@ from ranef.inference.bootstrap_result import BootstrapResult
 from ranef.inference.bootstrap_statistics import AllParameters, UserStatistic
 from ranef.inference.draws import check_count
 from ranef.simulation import draw_responses, refitted
-from ranef.typing import BoolArray, FloatArray, check_choice
+from ranef.typing import BoolArray, FloatArray, check_choice, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -62,17 +62,20 @@ def bootstrap(
     """Return a parametric bootstrap of a model.
 
     Use it for intervals of variances and of functions of parameters, and wherever normal theory is
-    doubtful. All parameters are quick: milliseconds per thousand replicates of a small model. A
+    doubtful. All parameters are quick, milliseconds per thousand replicates, with one grouping
+    factor, nested ones, or crossed ones in balance. Otherwise a replicate costs about as much as
+    fitting its response: a thousand take a second or more, about a seventh of lme4's time. A
     statistic of your own costs a full fit per replicate.
 
     Parameters
     ----------
     model : LinearMixedModel
     n : int
-        Number of replicates; 1000 or more for 95 % intervals.
+        Number of replicates; 1000 or more for 95 % intervals, which need at least 10.
     seed : int, optional
-        The same seed gives the same replicates, with any ``n_jobs``. Without one, entropy is drawn
-        and kept in the result.
+        The same seed gives the same replicates, with any ``n_jobs``; but others with a
+        ``statistic`` than without, where responses are not drawn row by row. Without a seed,
+        entropy is drawn and kept in the result.
     statistic : callable, optional
         From a fitted model to a number, array, Series or dict. By default all parameters: standard
         deviations, correlations, sigma and fixed effects. An error in a replicate is counted and
@@ -92,7 +95,7 @@ def bootstrap(
     Raises
     ------
     OptionError
-        For arguments that make no sense.
+        For arguments that make no sense, or a statistic that returns nothing.
     MissingDependencyError
         For several processes without joblib.
 
@@ -111,6 +114,7 @@ def bootstrap(
     Davison, Hinkley 1997, "Bootstrap Methods and their Application".
     """
     check_choice("kind", kind, BootstrapKind)
+    check_flag("progress", progress)
     n = check_count("n", n)
     n_jobs = _check_jobs(n_jobs)
     source = _seed_sequence(seed)

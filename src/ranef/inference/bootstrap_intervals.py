@@ -20,12 +20,25 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from ranef.errors import OptionError
 from ranef.typing import FloatArray
 
 IntervalKind: TypeAlias = Literal["percentile", "basic", "normal", "bca"]
 
-# Fewest replicates and jackknife values from which anything is said.
-FEWEST = 2
+# Fewest replicates from which an interval is made: below, quantiles are but the extremes.
+FEWEST = 10
+# Fewer jackknife values have no skewness.
+FEWEST_LEFT_OUT = 3
+
+
+def check_enough(n: int) -> int:
+    """Return a number of replicates that is enough for intervals; raise OptionError otherwise."""
+    if n < FEWEST:
+        raise OptionError(
+            f"intervals need at least {FEWEST} bootstrap replicates, and 1000 to be of use; got "
+            f"n={n}."
+        )
+    return n
 
 
 def interval(
@@ -86,7 +99,7 @@ def skewness_sixth(jackknife: FloatArray | None) -> float:
     if jackknife is None:
         return 0.0
     values = jackknife[np.isfinite(jackknife)]
-    if len(values) <= FEWEST:
+    if len(values) < FEWEST_LEFT_OUT:
         return 0.0
     d = values.mean() - values
     spread = float((d * d).sum())

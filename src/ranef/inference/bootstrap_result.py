@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from ranef.inference.bootstrap_intervals import IntervalKind, interval
+from ranef.inference.bootstrap_intervals import IntervalKind, check_enough, interval
 from ranef.inference.jackknife import jackknife
 from ranef.inference.wald import check_level
 from ranef.tables.document import Document, Fact, Facts, Table, labels, numbers
@@ -105,8 +105,8 @@ class BootstrapResult(Renderable):
         -------
         DataFrame
             Columns original, bias (mean of the replicates minus original), std_error (their
-            standard deviation), lower and upper (their 2.5 and 97.5 % quantiles), and n (the
-            replicates in which the value exists).
+            standard deviation), lower and upper (their 2.5 and 97.5 % quantiles; NaN if n is less
+            than 10), and n (the replicates in which the value exists).
         """
         finite = np.isfinite(self.values)
         bias, sd = np.full(len(self.names), np.nan), np.full(len(self.names), np.nan)
@@ -114,14 +114,14 @@ class BootstrapResult(Renderable):
             if there.sum() > 1:
                 bias[j] = column[there].mean() - self.estimates[j]
                 sd[j] = column[there].std(ddof=1)
-        limits = self.confint(0.95, "percentile")
+        lower, upper = self._ends(0.95, "percentile").T
         return pd.DataFrame(
             {
                 "original": self.estimates.copy(),
                 "bias": bias,
                 "std_error": sd,
-                "lower": limits["lower"].to_numpy(),
-                "upper": limits["upper"].to_numpy(),
+                "lower": lower,
+                "upper": upper,
                 "n": finite.sum(axis=0),
             },
             index=list(self.names),
@@ -151,12 +151,13 @@ class BootstrapResult(Renderable):
         Returns
         -------
         DataFrame
-            Columns lower, upper. A correlation is described by the replicates in which it exists.
+            Columns lower, upper. A correlation is described by the replicates in which it exists;
+            NaN for a statistic that exists in fewer than 10.
 
         Raises
         ------
         OptionError
-            For another kind, or a level that is not between 0 and 1.
+            For another kind, a level that is not between 0 and 1, or fewer than 10 replicates.
 
         References
         ----------
@@ -165,11 +166,18 @@ class BootstrapResult(Renderable):
         """
         check_choice("kind", kind, IntervalKind)
         level = check_level(level)
+        check_enough(self.n)
+        ends = self._ends(level, kind)
+        return pd.DataFrame(ends, index=list(self.names), columns=["lower", "upper"])
+
+    def _ends(self, level: float, kind: IntervalKind) -> FloatArray:
+        """Return the ends of all intervals, (m, 2)."""
         left_out = self._jackknife.T if kind == "bca" else [None] * len(self.names)
         columns = zip(self.estimates.tolist(), self.values.T, left_out, strict=True)
         ends = np.array([interval(kind, t, column, level, d) for t, column, d in columns])
-        ends = np.clip(ends.reshape(-1, 2), self.bounds[0][:, None], self.bounds[1][:, None])
-        return pd.DataFrame(ends, index=list(self.names), columns=["lower", "upper"])
+        low, high = self.bounds
+        clipped: FloatArray = np.clip(ends.reshape(-1, 2), low[:, None], high[:, None])
+        return clipped
 
     @cached_property
     def _jackknife(self) -> FloatArray:

@@ -86,8 +86,20 @@ class UserStatistic:
 
     @classmethod
     def of(cls, function: Callable[[LinearMixedModel], Any], model: LinearMixedModel) -> Any:
-        """Return the statistic of a function, tried on the model."""
-        names, _ = named_numbers(function(model))
+        """Return the statistic of a function, tried on the model.
+
+        Raises
+        ------
+        OptionError
+            If the function does not return numbers, or none at all.
+        """
+        result = function(model)
+        names, _ = named_numbers(result)
+        if not names:
+            raise OptionError(
+                f"statistic returned nothing, an empty {type(result).__name__}: it must return at "
+                "least one number."
+            )
         return cls(function, names)
 
     def __call__(self, model: LinearMixedModel) -> FloatArray:
@@ -105,7 +117,7 @@ class UserStatistic:
             return np.array([values[names.index(name)] for name in self.names])
         raise OptionError(
             f"statistic returned {', '.join(names) or 'nothing'} for a replicate, but "
-            f"{', '.join(self.names) or 'nothing'} for the model itself."
+            f"{', '.join(self.names)} for the model itself."
         )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from ranef.errors import OptionError
+from ranef.inference.models import check_fitted
 from ranef.inference.nesting import Piece, embed_random, outside_fixed
 from ranef.inference.same_data import same_fixed
-from ranef.model import LinearMixedModel
+
+if TYPE_CHECKING:
+    from ranef.model import LinearMixedModel
 
 # Names in a message about columns that are not nested.
 SHOWN = 3
@@ -18,13 +19,7 @@ SHOWN = 3
 
 def check_models(models: Sequence[Any], names: Sequence[str] | None) -> list[str]:
     """Return what the models are called."""
-    for model in models:
-        if not isinstance(model, LinearMixedModel):
-            many = isinstance(model, list | tuple)
-            hint = " Give models one by one: compare(*models)." if many else ""
-            raise OptionError(
-                f"compare needs models fitted by ranef.fit; got {type(model).__name__}.{hint}"
-            )
+    check_fitted("compare", models)
     if len(models) < 2:
         raise OptionError(f"compare needs at least two models; got {len(models)}.")
     if names is None:
@@ -35,13 +30,6 @@ def check_models(models: Sequence[Any], names: Sequence[str] | None) -> list[str
             f"names must be {len(models)} different names, one for each model; got {names!r}."
         )
     return called
-
-
-def check_flags(**flags: Any) -> None:
-    """Raise OptionError unless all flags are True or False."""
-    for name, value in flags.items():
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} must be True or False; got {value!r}.")
 
 
 def check_criteria(fits: Sequence[LinearMixedModel], called: Sequence[str]) -> None:

@@ -17,7 +17,7 @@ import pandas as pd
 
 from ranef.inference.boundary import null_mixture
 from ranef.inference.columns import statistic_columns
-from ranef.inference.comparable import check_criteria, check_flags, check_models, check_nested
+from ranef.inference.comparable import check_criteria, check_models, check_nested
 from ranef.inference.draws import check_count, check_jobs, generator
 from ranef.inference.exact_rlrt import exact_rlrt
 from ranef.inference.nesting import Piece
@@ -26,7 +26,7 @@ from ranef.inference.refits import refit_ml
 from ranef.inference.same_data import check_same_data
 from ranef.tables.document import Document, Fact, Facts, Table, labels, numbers
 from ranef.tables.frame_result import FrameResult
-from ranef.typing import check_choice
+from ranef.typing import check_choice, check_flag
 
 if TYPE_CHECKING:
     from numpy.random import Generator
@@ -171,7 +171,8 @@ def compare(
     Statistical Software 59(9).
     """
     check_choice("method", method, CompareMethod)
-    check_flags(refit=refit, nested=nested)
+    check_flag("refit", refit)
+    check_flag("nested", nested)
     n, rng, workers = check_count("n", n), generator(seed), check_jobs(n_jobs)
     called = check_models(models, names)
     check_same_data(models, called)

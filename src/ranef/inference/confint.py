@@ -22,6 +22,8 @@ import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.inference.bootstrap import bootstrap
+from ranef.inference.bootstrap_intervals import check_enough
+from ranef.inference.draws import check_count
 from ranef.inference.parameters import variance_parameters
 from ranef.inference.profile import interval_frame, normal_quantile
 from ranef.inference.profile_subject import for_each, limits, parameter_names, select, subject
@@ -70,7 +72,8 @@ def confint(
     ddf : {"satterthwaite", "kenward-roger", "normal"}
         Degrees of freedom of fixed effects, for ``"wald"``.
     n, seed : int, optional
-        Replicates of the bootstrap, 1000 by default, and its seed.
+        Replicates of the bootstrap, at least 10 and 1000 by default, and its seed. What they cost
+        depends on the design, see `bootstrap`.
     n_jobs : int
         Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
 
@@ -84,7 +87,7 @@ def confint(
     Raises
     ------
     OptionError
-        For another method, level, ddf or n_jobs.
+        For another method, level, ddf, n or n_jobs, or parameters that are not names.
     UnknownVariableError
         For a parameter that the model does not have.
     FitError
@@ -116,15 +119,15 @@ def confint(
     if method != "bootstrap" and (n is not None or seed is not None):
         raise OptionError(f"n and seed are for method='bootstrap'; got method={method!r}.")
     names = parameter_names(model)
-    rows = list(select(names, len(variance_parameters(model.problem)), parameters))
+    n_variance = len(variance_parameters(model.problem))
+    rows = list(select(names, n_variance, parameters, "parameters"))
     if method == "profile":
         found = _profiled(model, rows, level, n_jobs)
     elif method == "wald":
         found = _wald(model, names, level, ddf)
     else:
-        found = bootstrap(model, 1000 if n is None else n, seed=seed, n_jobs=n_jobs).confint(
-            level, kind="percentile"
-        )
+        n = check_enough(check_count("n", 1000 if n is None else n))
+        found = bootstrap(model, n, seed=seed, n_jobs=n_jobs).confint(level, kind="percentile")
     return found.reindex(rows)
 
 

@@ -24,7 +24,7 @@ from ranef.tables.coefficients import coefficient_table
 from ranef.tables.document import Document, Table, labels, numbers
 from ranef.tables.format import format_estimates
 from ranef.tables.frame_result import FrameResult
-from ranef.typing import DdfMethod, FloatArray
+from ranef.typing import DdfMethod, FloatArray, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -114,10 +114,11 @@ def contest(
     Raises
     ------
     FormulaError
-        If a text is not a linear equation; UnknownVariableError for a name the model lacks.
+        If a text is not a linear equation of numbers up to 1e100; UnknownVariableError for a name
+        the model lacks.
     OptionError
-        If L or rhs has the wrong shape, a row is zero or cannot be estimated, or rows contradict
-        each other.
+        If L or rhs has the wrong shape or something else than such numbers, a row is zero or
+        cannot be estimated, or rows contradict each other.
 
     Examples
     --------
@@ -130,8 +131,7 @@ def contest(
     Machine[T.B] = Machine[T.C] 318.62  318.62     1    46  31.875 9.8e-07
     """
     check_level(level)
-    if not isinstance(joint, bool | np.bool_):
-        raise OptionError(f"joint must be True or False; got {joint!r}.")
+    check_flag("joint", joint)
     tests = fixed_tests(model, ddf)
     asked = read_hypotheses(model, L, rhs)
     rows = _estimable(model, asked)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from ranef.design.spec import ColumnSpec
 from ranef.errors import OptionError, UnknownVariableError
 from ranef.inference.hypotheses import (
+    LARGEST_NUMBER,
     Hypotheses,
     Vocabulary,
     parse_hypothesis,
@@ -154,26 +156,42 @@ def _by_position(part: Any, known: Vocabulary, kept: IntArray) -> tuple[FloatArr
 
 
 def _numbers(values: Any) -> FloatArray:
-    try:
-        found: FloatArray = np.asarray(values, dtype=np.float64)
-    except (TypeError, ValueError):
-        found = np.full(1, np.nan)
-    if not np.isfinite(found).all():
+    found = _usable(values)
+    if found is None:
         raise OptionError(
-            "L must be text such as 'a = b', a dict from coefficients to finite weights, or an "
-            f"array of them; got {values!r}."
+            "L must be text such as 'a = b', a dict from coefficients to weights, or an array of "
+            f"weights, which are finite numbers up to {LARGEST_NUMBER:g}; got {_shown(values)}."
         )
     return found
 
 
-def _right_hand_sides(rhs: Any, count: int) -> FloatArray:
+def _usable(values: Any) -> FloatArray | None:
+    """Return values as an array; None unless all are finite numbers, not too large to square."""
     try:
-        values: FloatArray = np.asarray(rhs, dtype=np.float64)
-    except (TypeError, ValueError):
-        values = np.full(1, np.nan)
-    if values.ndim > 1 or values.size not in (1, count) or not np.isfinite(values).all():
+        given = np.asarray(values)
+        # numpy would read the number in a text, take dates for numbers, and halve complex ones
+        numeric = given.dtype.kind in "biuf" or (
+            given.dtype.kind == "O" and all(isinstance(value, Real) for value in given.flat)
+        )
+        found: FloatArray | None = given.astype(np.float64) if numeric else None
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return found if found is not None and (np.abs(found) <= LARGEST_NUMBER).all() else None
+
+
+def _shown(values: Any) -> str:
+    """Return what an error says that it got."""
+    if isinstance(values, pd.Series):
+        values = values.tolist()
+    return repr(values[0] if isinstance(values, list) and len(values) == 1 else values)
+
+
+def _right_hand_sides(rhs: Any, count: int) -> FloatArray:
+    values = _usable(rhs)
+    if values is None or values.ndim > 1 or values.size not in (1, count):
         raise OptionError(
-            f"rhs must be a finite number, or one for each of the {count} rows of L; got {rhs!r}."
+            f"rhs must be a finite number, or one for each of the {count} rows of L, up to "
+            f"{LARGEST_NUMBER:g}; got {rhs!r}."
         )
     return np.broadcast_to(values, count).astype(np.float64)
 

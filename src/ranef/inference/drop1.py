@@ -45,6 +45,8 @@ _DDF = {
 }
 # Directions of X that the smaller space leaves out less than this are inside it.
 INSIDE = 1e-6
+# A column lies in a space if no more than this part of its square is outside.
+OUTSIDE = 1e-6
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -61,12 +63,15 @@ class Drop1(FrameResult):
     ddf : {"satterthwaite", "kenward-roger", "normal"} or None
     refitted : bool
         Whether a REML fit was refitted by maximum likelihood.
+    notes : tuple of str
+        What to know about single rows.
     """
 
     formula: str
     test: Drop1Test
     ddf: DdfMethod | None
     refitted: bool
+    notes: tuple[str, ...] = ()
 
     def document(self) -> Document:
         """Return the table, as R prints it."""
@@ -75,6 +80,7 @@ class Drop1(FrameResult):
         headers = _CHISQ if self.test == "chisq" else _F
         cells = [labels("", map(str, frame.index)), *statistic_columns(frame, headers)]
         notes = ("Fitted again by maximum likelihood instead of REML.",) if self.refitted else ()
+        notes = (*self.notes, *notes)
         return Document(
             f"Single term deletions using {method}",
             (Facts((Fact("Model", self.formula, is_code=True),)), Table("", tuple(cells), notes)),
@@ -135,7 +141,8 @@ def drop1(
     }
     if test == "f":
         return Drop1(_f_tests(model, formulas, ddf), str(model.formula), test, ddf, False)
-    return Drop1(_chi_squared(model, formulas), str(model.formula), test, None, model.reml)
+    frame, notes = _chi_squared(model, formulas)
+    return Drop1(frame, str(model.formula), test, None, model.reml, notes)
 
 
 def droppable(total: TermSum) -> tuple[Term, ...]:
@@ -153,16 +160,29 @@ def without_fixed(formula: ModelFormula, term: Term) -> ModelFormula:
     return formula.with_terms(fixed=TermSum(formula.fixed.intercept, rest))
 
 
-def _chi_squared(model: LinearMixedModel, formulas: dict[str, ModelFormula]) -> pd.DataFrame:
+def _chi_squared(
+    model: LinearMixedModel, formulas: dict[str, ModelFormula]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
     from scipy.special import chdtrc  # slow to import, and not needed for a fit
 
     full = refit_ml(model)
     rows = [(np.nan, full.aic, np.nan, np.nan)]
-    for formula in formulas.values():
+    recoded = []
+    for label, formula in formulas.items():
         small = refit_formula(full, formula, reml=False)
         npar, lrt = full.df - small.df, max(0.0, small.objective - full.objective)
-        rows.append((npar, small.aic, lrt, float(chdtrc(npar, lrt)) if npar > 0 else np.nan))
-    return pd.DataFrame(rows, index=["<none>", *formulas], columns=list(_CHISQ))
+        if _leaves_out(full, small.design.X) is None:
+            recoded.append(label)
+            npar, lrt = 0, np.nan
+        p_value = float(chdtrc(npar, lrt)) if npar > 0 else np.nan
+        rows.append((npar if npar else np.nan, small.aic, lrt, p_value))
+    frame = pd.DataFrame(rows, index=["<none>", *formulas], columns=list(_CHISQ))
+    if not recoded:
+        return frame, ()
+    return frame, (
+        f"Without {', '.join(recoded)} other terms are coded with more columns: the smaller model "
+        "is not part of the larger one, and their likelihoods cannot be compared by a test.",
+    )
 
 
 def _f_tests(
@@ -170,8 +190,8 @@ def _f_tests(
 ) -> pd.DataFrame:
     tests = fixed_tests(model, ddf)
     rows = []
-    for formula in formulas.values():
-        L = _hypothesis(model, rebuild_design(model.design, formula).X)
+    for label, formula in formulas.items():
+        L = _hypothesis(model, label, rebuild_design(model.design, formula).X)
         found = tests.joint(L, L @ tests.beta)
         mean_sq = found.f_value * model.sigma**2
         rows.append(
@@ -181,15 +201,36 @@ def _f_tests(
     return pd.DataFrame(rows, index=list(formulas), columns=list(_F)).astype({"num_df": int})
 
 
-def _hypothesis(model: LinearMixedModel, X: FloatArray | sparse.csc_array) -> FloatArray:
-    """Return orthonormal rows L (q, p): L beta = 0 leaves the columns of the smaller X."""
+def _hypothesis(
+    model: LinearMixedModel, label: str, X: FloatArray | sparse.csc_array
+) -> FloatArray:
+    """Return rows L (q, p): L beta = 0 leaves the model without the term, whose columns are X.
+
+    As a rule these are the coefficients of the term, one by one: the rows that lmerTest uses,
+    which matters for the degrees of freedom. Where the other terms are coded anew without this
+    one, they are not: then the columns decide, unless they do not lie in the larger space.
+    """
+    kept = model.problem.basis.kept
+    columns = next(term for term in model.design.spec.terms if term.label == label)
+    own: FloatArray = np.eye(len(kept))[(kept >= columns.start) & (kept < columns.stop)]
+    L = _leaves_out(model, X)
+    if L is None or (len(L) == len(own) and np.allclose(L @ own.T @ own, L, atol=INSIDE)):
+        return own
+    return L
+
+
+def _leaves_out(model: LinearMixedModel, X: FloatArray | sparse.csc_array) -> FloatArray | None:
+    """Return orthonormal rows L (q, p): L beta = 0 leaves the columns of X; None if X has more."""
     basis, weights = model.problem.basis, model.design.weights
     weighted = X if weights is None else sparse.diags_array(weights) @ X
     inner = basis.columns.T @ weighted
     inside = basis.R_inverse.T @ (inner.toarray() if sparse.issparse(inner) else inner)
-    # the columns of X lie in the larger space, so these are their lengths
-    size = np.sqrt((inside * inside).sum(axis=0))
-    left, values, _ = np.linalg.svd(inside / np.where(size > 0.0, size, 1.0))
+    squares = sparse.csc_array(X.multiply(weighted)) if sparse.issparse(X) else X * weighted
+    total: FloatArray = np.asarray(np.ones(X.shape[0]) @ squares, dtype=np.float64)
+    size = (inside * inside).sum(axis=0)
+    if (total - size > OUTSIDE * total).any():
+        return None
+    left, values, _ = np.linalg.svd(inside / np.sqrt(np.where(size > 0.0, size, 1.0)))
     rank = int((values > INSIDE * values.max(initial=0.0)).sum())
     rows = left[:, rank:].T @ basis.R
     L: FloatArray = np.linalg.qr(rows.T)[0].T

@@ -29,6 +29,7 @@ import pandas as pd
 from ranef.errors import OptionError
 from ranef.estimation import Problem, TermSlot
 from ranef.inference.draws import check_count, generator
+from ranef.inference.models import check_fitted
 from ranef.inference.nesting import embed_random
 from ranef.inference.same_data import check_same_data, same_fixed
 from ranef.tables.document import Document, Table, labels, numbers
@@ -138,7 +139,8 @@ def exact_rlrt(
     Raises
     ------
     OptionError
-        If the models do not differ by one variance component, or n or seed are not allowed.
+        If the models do not differ by one variance component or are none, or n or seed are not
+        allowed.
     DataError
         If the models were not fitted to the same observations.
 
@@ -157,6 +159,7 @@ def exact_rlrt(
     Crainiceanu, Ruppert 2004, Journal of the Royal Statistical Society B 66(1); R's RLRsim
     (Scheipl, Greven, Kuechenhoff 2008, Computational Statistics and Data Analysis 52).
     """
+    check_fitted("exact_rlrt", [model])
     n, rng = check_count("n", n), generator(seed)
     slot, column = _single(model) if null is None else _difference(null, model)
     if null is None:

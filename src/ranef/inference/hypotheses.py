@@ -26,6 +26,8 @@ _MORE = re.compile(r"[\w.:\[(]")
 _PIECES = re.compile(r"[\w.]+(?:\s+[\w.]+)*|[^\w\s.]")
 _WORD = re.compile(r"[^\W\d][\w.]*|`[^`]*`?")
 _SHOWN = 20
+# Squares of larger numbers, which the tests need, could overflow.
+LARGEST_NUMBER = 1e100
 _CLOSERS = {"(": ")", "[": "]"}
 
 
@@ -142,6 +144,7 @@ class _Reader:
             total = total.plus(self.sum().times(-1.0))
         if self.position < len(self.text):
             self.unexpected()
+        self.check_size(total)
         row = np.zeros((1, len(self.known.names)))
         for position, weight in total.weights.items():
             row[0, position] = weight
@@ -165,11 +168,22 @@ class _Reader:
                     "they can only be compared with a number.",
                     start,
                 )
+            self.check_size(right)
             value = right.constant
         rows = np.eye(len(self.known.names))[list(columns)]
         right_hand = f" = {value:g}" if value != 0.0 else ""
         names = tuple(self.known.names[column] + right_hand for column in columns)
         return Hypotheses(rows, np.full(len(columns), value), names, equation)
+
+    def check_size(self, total: _Linear) -> None:
+        """Refuse what products and quotients have made too large, or not a number."""
+        values = (total.constant, *total.weights.values())
+        if not all(abs(value) <= LARGEST_NUMBER for value in values):
+            raise FormulaError(
+                f"this amounts to numbers larger than {LARGEST_NUMBER:g}.",
+                self.text,
+                (0, len(self.text)),
+            )
 
     def sum(self) -> _Linear:
         total = self.product()
@@ -211,7 +225,11 @@ class _Reader:
             self.skip()
             if _WORD.match(self.text, self.position) or self.at("("):
                 self.fail(f"write a product with '*': {number.group()} * ...", self.position)
-            return _Linear({}, float(number.group()))
+            value = float(number.group())
+            if value > LARGEST_NUMBER:
+                self.position = number.end()
+                self.fail(f"numbers must not be larger than {LARGEST_NUMBER:g}.", start)
+            return _Linear({}, value)
         name = self.find(self.known.names)
         if name is not None:
             self.skip()

@@ -21,6 +21,7 @@ from ranef.inference.variance_decomposition import (
 from ranef.tables.document import Document, Fact, Facts, Table, labels, numbers
 from ranef.tables.format import format_fixed
 from ranef.tables.renderable import Renderable
+from ranef.typing import check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -106,6 +107,11 @@ def icc(model: LinearMixedModel, by_group: bool = False) -> ICC:
     ICC
         ``.adjusted``, ``.unadjusted``, ``.by_group``, ``.decomposition``, ``.to_frame()``.
 
+    Raises
+    ------
+    OptionError
+        If ``by_group`` is not True or False.
+
     Examples
     --------
     >>> import ranef
@@ -121,4 +127,5 @@ def icc(model: LinearMixedModel, by_group: bool = False) -> ICC:
     ----------
     Nakagawa, Johnson, Schielzeth 2017, Journal of the Royal Society Interface 14(134).
     """
-    return ICC(variance_decomposition(model), by_group)
+    check_flag("by_group", by_group)
+    return ICC(variance_decomposition(model), bool(by_group))

@@ -11,20 +11,22 @@ in `ranef.inference.caic`.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.inference.caic import caic
+from ranef.inference.models import check_fitted
 from ranef.inference.same_data import check_same_data, same_fixed
 from ranef.names import make_unique
 from ranef.tables.document import Document, Fact, Facts, Table, labels, numbers
 from ranef.tables.format import format_fixed
 from ranef.tables.frame_result import FrameResult
+from ranef.typing import check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -115,7 +117,8 @@ def information(
     Raises
     ------
     OptionError
-        Without a model, if REML and maximum likelihood are mixed, or if names do not match.
+        Without a model, if one is something else, REML and maximum likelihood are mixed, names do
+        not match, or ``conditional`` is not True or False.
     DataError
         If the models were not fitted to the same data.
 
@@ -141,9 +144,12 @@ def information(
     """
     if not models:
         raise OptionError("information needs at least one model; got none.")
-    shown = make_unique(
-        [f"m{i + 1}" for i in range(len(models))] if names is None else map(str, names)
-    )
+    check_fitted("information", models)
+    check_flag("conditional", conditional)
+    called: Any = [f"m{i + 1}" for i in range(len(models))] if names is None else names
+    if not isinstance(called, Iterable):
+        raise OptionError(f"names must have one name per model, {len(models)}; got {called!r}.")
+    shown = make_unique([called] if isinstance(called, str) else map(str, called))
     if len(shown) != len(models):
         raise OptionError(f"names must have one name per model, {len(models)}; got {shown!r}.")
     first = models[0]

@@ -223,7 +223,7 @@ def chosen(
     """Return the fit to profile and the parameters that a user asked for."""
     names = parameter_names(model)
     n_variance = len(names) - len(model.design.x_names)
-    wanted = set(select(names, n_variance, which))
+    wanted = set(select(names, n_variance, which, "which"))
     base = subject(model)
     targets = [target for target in base.targets if target.name in wanted]
     if not targets:

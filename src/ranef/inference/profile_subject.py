@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from numbers import Integral
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from ranef.covariance.chart import SINGULAR_BELOW
 from ranef.errors import FitError, MissingDependencyError, OptionError, UnknownVariableError
@@ -177,7 +177,7 @@ def parameter_names(model: LinearMixedModel) -> tuple[str, ...]:
 
 
 def select(
-    names: Sequence[str], n_variance: int, wanted: str | Iterable[str] | None
+    names: Sequence[str], n_variance: int, wanted: str | Iterable[str] | None, option: str
 ) -> tuple[str, ...]:
     """Return the names that a user asked for, in the order of the model.
 
@@ -188,9 +188,13 @@ def select(
     wanted : str, iterable of str, or None
         Names, ``"theta_"`` (all variance parameters) or ``"beta_"`` (all fixed effects); all by
         default.
+    option : str
+        What the user calls ``wanted``.
 
     Raises
     ------
+    OptionError
+        If these are no names.
     UnknownVariableError
         For a name that the model does not have.
     """
@@ -199,9 +203,17 @@ def select(
     # lme4's names for all variance parameters, and for all fixed effects
     groups = {"theta_": set(names[:n_variance]), "beta_": set(names[n_variance:])}
     chosen: set[str] = set()
-    for name in [wanted] if isinstance(wanted, str) else wanted:
+    asked: list[Any] = (
+        [wanted] if isinstance(wanted, str) or not isinstance(wanted, Iterable) else list(wanted)
+    )
+    if not all(isinstance(name, str) for name in asked):
+        raise OptionError(
+            f"{option} must be the name of a parameter, a list of names, 'theta_' (all variance "
+            f"parameters), 'beta_' (all fixed effects), or None for all; got {wanted!r}."
+        )
+    for name in asked:
         if name not in groups and name not in names:
-            close = difflib.get_close_matches(str(name), [*names, *groups], n=1)
+            close = difflib.get_close_matches(name, [*names, *groups], n=1)
             hint = f" Did you mean {close[0]!r}?" if close else ""
             shown = ", ".join(names[:SHOWN_NAMES]) + (", ..." if len(names) > SHOWN_NAMES else "")
             raise UnknownVariableError(

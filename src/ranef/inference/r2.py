@@ -33,6 +33,7 @@ from ranef.tables.document import (
 )
 from ranef.tables.format import format_common, format_fixed
 from ranef.tables.renderable import Renderable
+from ranef.typing import check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -144,6 +145,8 @@ def r2(model: LinearMixedModel, by_group: bool = False) -> R2:
 
     Raises
     ------
+    OptionError
+        If ``by_group`` is not True or False.
     FitError
         If ``by_group`` and the model without predictors cannot be fitted.
 
@@ -161,6 +164,7 @@ def r2(model: LinearMixedModel, by_group: bool = False) -> R2:
     2014, Methods in Ecology and Evolution 5(9); by group: Raudenbush, Bryk 2002, "Hierarchical
     Linear Models", chapter 4.
     """
+    check_flag("by_group", by_group)
     result = R2(variance_decomposition(model))
     if not by_group:
         return result

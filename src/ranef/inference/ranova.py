@@ -27,6 +27,7 @@ from ranef.inference.refits import refit_formula
 from ranef.names import make_unique
 from ranef.tables.document import Document, Fact, Facts, Table, labels, numbers
 from ranef.tables.frame_result import FrameResult
+from ranef.typing import check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -122,9 +123,8 @@ def ranova(model: LinearMixedModel, reduce_terms: bool = True, mixture: bool = F
     Kuznetsova, Brockhoff, Christensen 2017, Journal of Statistical Software 82(13); Stram, Lee
     1994, Biometrics 50.
     """
-    for name, value in (("reduce_terms", reduce_terms), ("mixture", mixture)):
-        if not isinstance(value, bool | np.bool_):
-            raise OptionError(f"{name} must be True or False; got {value!r}.")
+    check_flag("reduce_terms", reduce_terms)
+    check_flag("mixture", mixture)
     columns = [*_HEADERS, *(["p_mixture", "distribution"] if mixture else [])]
     nothing = (np.nan, np.nan, np.nan, np.nan, "")
     rows: list[_Row] = [(model.df, model.loglik, model.aic, *nothing)]

@@ -52,7 +52,8 @@ def confint(
     ddf : {"satterthwaite", "kenward-roger", "normal"}
         Degrees of freedom of fixed effects, for ``"wald"``.
     n, seed : int, optional
-        Replicates of the bootstrap, 1000 by default, and its seed.
+        Replicates of the bootstrap, at least 10 and 1000 by default, and its seed. What they cost
+        depends on the design, see `bootstrap`.
     n_jobs : int
         Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
 
@@ -66,7 +67,7 @@ def confint(
     Raises
     ------
     OptionError
-        For another method, level, ddf or n_jobs.
+        For another method, level, ddf, n or n_jobs, or parameters that are not names.
     UnknownVariableError
         For a parameter that the model does not have.
     FitError
@@ -167,16 +168,19 @@ def bootstrap(
     """Return a parametric bootstrap of a model.
 
     Use it for intervals of variances and of functions of parameters, and wherever normal theory is
-    doubtful. All parameters are quick: milliseconds per thousand replicates of a small model. A
+    doubtful. All parameters are quick, milliseconds per thousand replicates, with one grouping
+    factor, nested ones, or crossed ones in balance. Otherwise a replicate costs about as much as
+    fitting its response: a thousand take a second or more, about a seventh of lme4's time. A
     statistic of your own costs a full fit per replicate.
 
     Parameters
     ----------
     n : int
-        Number of replicates; 1000 or more for 95 % intervals.
+        Number of replicates; 1000 or more for 95 % intervals, which need at least 10.
     seed : int, optional
-        The same seed gives the same replicates, with any ``n_jobs``. Without one, entropy is drawn
-        and kept in the result.
+        The same seed gives the same replicates, with any ``n_jobs``; but others with a
+        ``statistic`` than without, where responses are not drawn row by row. Without a seed,
+        entropy is drawn and kept in the result.
     statistic : callable, optional
         From a fitted model to a number, array, Series or dict. By default all parameters: standard
         deviations, correlations, sigma and fixed effects. An error in a replicate is counted and
@@ -196,7 +200,7 @@ def bootstrap(
     Raises
     ------
     OptionError
-        For arguments that make no sense.
+        For arguments that make no sense, or a statistic that returns nothing.
     MissingDependencyError
         For several processes without joblib.
 

@@ -12,8 +12,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike
 
+    from ranef.inference.emmeans.adjust import Adjustment
     from ranef.inference.emmeans.grid import Weighting
-    from ranef.inference.emmeans.results import JointTests, MarginalMeans
+    from ranef.inference.emmeans.joint_results import JointTests
+    from ranef.inference.emmeans.results import MarginalMeans
     from ranef.inference.emmeans.summaries import Scale
     from ranef.model.fitted import LinearMixedModel
     from ranef.typing import DdfMethod
@@ -28,6 +30,8 @@ def emmeans(
     weights: Weighting | ArrayLike = "equal",
     ddf: DdfMethod = "satterthwaite",
     level: float = 0.95,
+    adjust: Adjustment | None = None,
+    infer: bool | tuple[bool, bool] | None = None,
     type: Scale = "link",
 ) -> MarginalMeans:
     """Return estimated marginal means, as R's emmeans.
@@ -55,6 +59,12 @@ def emmeans(
         Degrees of freedom, as in `coef_table`.
     level : float
         Coverage of the intervals.
+    adjust : str, optional
+        Adjustment of the comparisons of ``"pairwise ~ A"``, as in the method ``contrasts`` of the
+        result; without comparisons, of the means' own intervals and tests.
+    infer : bool or (bool, bool), optional
+        True for intervals and tests in one table, False for neither, or which of the two; by
+        default means have intervals, and comparisons tests.
     type : {"link", "response"}
         ``response`` transforms means of log(y), sqrt(y) and the like back to the scale of y.
 
@@ -95,7 +105,18 @@ def emmeans(
     """
     from ranef.inference.emmeans import emmeans
 
-    return emmeans(self, specs, by, at=at, weights=weights, ddf=ddf, level=level, type=type)
+    return emmeans(
+        self,
+        specs,
+        by,
+        at=at,
+        weights=weights,
+        ddf=ddf,
+        level=level,
+        adjust=adjust,
+        infer=infer,
+        type=type,
+    )
 
 
 def emtrends(
@@ -108,6 +129,8 @@ def emtrends(
     weights: Weighting | ArrayLike = "equal",
     ddf: DdfMethod = "satterthwaite",
     level: float = 0.95,
+    adjust: Adjustment | None = None,
+    infer: bool | tuple[bool, bool] | None = None,
 ) -> MarginalMeans:
     """Return estimated slopes of a number, as R's emtrends.
 
@@ -120,7 +143,7 @@ def emtrends(
         As in `emmeans`; ``"1"`` for the overall slope.
     var : str
         The variable, or a function of it: ``"log(conc)"`` for slopes per unit of log(conc).
-    by, at, weights, ddf, level
+    by, at, weights, ddf, level, adjust, infer
         As in `emmeans`. Curves have different slopes at different values; without ``at`` that is
         the mean.
 
@@ -153,7 +176,18 @@ def emtrends(
     """
     from ranef.inference.emmeans import emtrends
 
-    return emtrends(self, specs, var, by, at=at, weights=weights, ddf=ddf, level=level)
+    return emtrends(
+        self,
+        specs,
+        var,
+        by,
+        at=at,
+        weights=weights,
+        ddf=ddf,
+        level=level,
+        adjust=adjust,
+        infer=infer,
+    )
 
 
 def joint_tests(

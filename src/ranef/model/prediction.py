@@ -77,6 +77,8 @@ def predict(
     RankDeficiencyWarning
         If rows ask for combinations of coefficients that the data of the fit do not determine;
         they are NaN.
+    RanefWarning
+        If there are new data, and the offset of the fit was given as an array: it is left out.
 
     Examples
     --------

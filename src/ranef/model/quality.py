@@ -36,6 +36,8 @@ def r2(self: LinearMixedModel, by_group: bool = False) -> R2:
 
     Raises
     ------
+    OptionError
+        If ``by_group`` is not True or False.
     FitError
         If ``by_group`` and the model without predictors cannot be fitted.
 
@@ -73,6 +75,11 @@ def icc(self: LinearMixedModel, by_group: bool = False) -> ICC:
     -------
     ICC
         ``.adjusted``, ``.unadjusted``, ``.by_group``, ``.decomposition``, ``.to_frame()``.
+
+    Raises
+    ------
+    OptionError
+        If ``by_group`` is not True or False.
 
     Examples
     --------

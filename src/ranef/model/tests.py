@@ -97,10 +97,11 @@ def contest(
     Raises
     ------
     FormulaError
-        If a text is not a linear equation; UnknownVariableError for a name the model lacks.
+        If a text is not a linear equation of numbers up to 1e100; UnknownVariableError for a name
+        the model lacks.
     OptionError
-        If L or rhs has the wrong shape, a row is zero or cannot be estimated, or rows contradict
-        each other.
+        If L or rhs has the wrong shape or something else than such numbers, a row is zero or
+        cannot be estimated, or rows contradict each other.
 
     Examples
     --------

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Integral
 
 from ranef.errors import OptionError
+from ranef.typing import check_flag
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,7 @@ class Control:
             or not (math.isfinite(self.tol) and self.tol > 0)
         ):
             raise OptionError(f"tol must be a positive number; got {self.tol!r}.")
-        if not isinstance(self.progress, bool):
-            raise OptionError(f"progress must be True or False; got {self.progress!r}.")
+        check_flag("progress", self.progress)
 
     def limit(self, default: int) -> int:
         """Return the number of evaluations allowed."""

@@ -15,15 +15,16 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ranef.design import new_weights
-from ranef.errors import FitError, OptionError, RankDeficiencyWarning
+from ranef.design import fixed_offset, new_weights
+from ranef.errors import FitError, OptionError, RanefWarning, RankDeficiencyWarning
 from ranef.inference.fixed_tests import fixed_tests
 from ranef.inference.wald import check_level, t_quantile
 from ranef.model import LinearMixedModel
 from ranef.prediction.rows import Rows, factor_names, fitted_rows, new_rows
 from ranef.prediction.uncertainty import FEWEST, degrees_of_freedom, theta_variances
 from ranef.prediction.variances import relative_variances
-from ranef.typing import DdfMethod, FloatArray, check_choice
+from ranef.streaming import StreamedDesign
+from ranef.typing import DdfMethod, FloatArray, check_choice, check_flag
 from ranef.variance import unknown_group
 
 NewLevels: TypeAlias = Literal["error", "population", "nan"]
@@ -92,6 +93,8 @@ def predict(
     RankDeficiencyWarning
         If rows ask for combinations of coefficients that the data of the fit do not determine;
         they are NaN.
+    RanefWarning
+        If there are new data, and the offset of the fit was given as an array: it is left out.
 
     Examples
     --------
@@ -114,6 +117,7 @@ def predict(
     if interval is not None:
         check_choice("interval", interval, IntervalKind)
     check_level(level)
+    check_flag("theta_uncertainty", theta_uncertainty)
     asked = _asked(model, random)
     if ddf == "kenward-roger" and (asked or interval == "prediction"):
         raise OptionError(
@@ -127,6 +131,8 @@ def predict(
         rows = new_rows(model, newdata, asked, rest, new_levels)
     prediction = _means(model, rows)
     _warn(model, rows)
+    if newdata is not None:
+        _warn_of_offset(model)
     if interval is None:
         return pd.Series(prediction, index=rows.index, name="prediction")
     if ddf == "kenward-roger":
@@ -249,5 +255,21 @@ def _warn(model: LinearMixedModel, rows: Rows) -> None:
             "a combination of coefficients that the data of the fit do not determine (dropped: "
             f"{dropped})",
             RankDeficiencyWarning,
-            stacklevel=3,
+            stacklevel=4,
+        )
+
+
+def _warn_of_offset(model: LinearMixedModel) -> None:
+    """Say that an offset given as an array is not known for new data."""
+    design = model.design
+    if design.offset is None or isinstance(design, StreamedDesign):
+        return
+    known = fixed_offset(design, design.variables.frame())
+    if known is None or not np.allclose(known, design.offset, rtol=1e-9, atol=0.0):
+        warnings.warn(
+            "the offset of the fit was given as an array, which says nothing about new data: "
+            "predictions leave it out. Give it as the name of a column, or as offset() in the "
+            "formula.",
+            RanefWarning,
+            stacklevel=4,
         )

@@ -6,7 +6,7 @@ where they come from or how large they are. Afterwards the model is fitted as an
 """
 
 from ranef.streaming.fitting import stream_problem
-from ranef.streaming.rowless import StreamedBasis
+from ranef.streaming.rowless import StreamedBasis, StreamedDesign
 from ranef.streaming.source import Source, open_source
 
-__all__ = ["Source", "StreamedBasis", "open_source", "stream_problem"]
+__all__ = ["Source", "StreamedBasis", "StreamedDesign", "open_source", "stream_problem"]

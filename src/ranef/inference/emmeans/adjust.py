@@ -7,7 +7,7 @@ be estimated (NaN) count as members, as in emmeans: a family has the size that w
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, TypeAlias, cast, get_args
 
 import numpy as np
 
@@ -15,17 +15,35 @@ from ranef.inference.emmeans.max_t import max_t_quantile, max_t_tail
 from ranef.inference.emmeans.studentized_range import root, tukey_quantile, tukey_tail
 from ranef.inference.fixed_tests import f_tail
 from ranef.inference.wald import t_quantile, t_tail
-from ranef.typing import FloatArray
+from ranef.typing import FloatArray, check_choice
 
 Adjustment: TypeAlias = Literal[
     "none", "tukey", "sidak", "bonferroni", "holm", "hochberg", "fdr", "scheffe", "mvt", "dunnettx"
 ]
 Side: TypeAlias = Literal["two-sided", "<", ">"]
 
+ALSO_CALLED = {"bh": "fdr", "bonf": "bonferroni", "dunnett": "dunnettx"}
 # Only for two-sided questions.
 TWO_SIDED = frozenset({"tukey", "scheffe", "dunnettx"})
 # Adjusted in steps: there is no one critical value, and intervals fall back on Bonferroni's.
 STEPWISE = frozenset({"holm", "hochberg", "fdr"})
+
+
+def adjustment_name(adjust: str) -> Adjustment:
+    """Return the name of an adjustment, in whatever case it was written.
+
+    Examples
+    --------
+    >>> adjustment_name("Tukey"), adjustment_name("BH")
+    ('tukey', 'fdr')
+    """
+    name = adjust
+    if isinstance(adjust, str):
+        lower = ALSO_CALLED.get(adjust.lower(), adjust.lower())
+        # the error shows what was written
+        name = lower if lower in get_args(Adjustment) else adjust
+    check_choice("adjust", name, Adjustment)
+    return cast("Adjustment", name)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

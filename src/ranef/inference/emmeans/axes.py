@@ -17,7 +17,8 @@ import pandas as pd
 
 from ranef.design.column import Column
 from ranef.design.contrasts import level_text
-from ranef.errors import OptionError, UnknownVariableError
+from ranef.errors import FormulaError, OptionError, UnknownVariableError
+from ranef.formula import parse_expression
 from ranef.typing import IntArray
 
 if TYPE_CHECKING:
@@ -91,13 +92,22 @@ def grid_axes(
 
 def unknown_variable(name: str, names: Sequence[str]) -> UnknownVariableError:
     """Build the error for something that is not a variable of the fixed effects."""
-    hint = OptionError.from_choice("", name, names)
+    hint = OptionError.from_choice("", _variable_in(name), names)
     close = str(hint).partition("Did you mean ")[2]
     known = ", ".join(names) or "(none)"
     return UnknownVariableError(
         f"{name!r} is not a variable of the fixed effects, which are {known}."
         + (f" Did you mean {close}" if close else "")
     )
+
+
+def _variable_in(text: str) -> str:
+    """Return x for ``factor(x)``, and other text as it is."""
+    try:
+        names = parse_expression(text).names
+    except FormulaError:
+        return text
+    return names[0] if len(names) == 1 else text
 
 
 def _predictors(model: LinearMixedModel) -> tuple[str, ...]:

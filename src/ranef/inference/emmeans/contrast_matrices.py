@@ -1,7 +1,8 @@
 """Families of contrasts: coefficients, names, and how their p-values are adjusted by default.
 
 The families are those of emmeans, with its names. A family is made from the texts of the levels
-that are compared; it knows nothing of models.
+that are compared; it knows nothing of models. It may be asked for in any case, and by the names of
+Tukey and Dunnett, as in R.
 """
 
 from __future__ import annotations
@@ -9,13 +10,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.inference.emmeans.adjust import Adjustment
+from ranef.inference.emmeans.level_names import LevelNames
 from ranef.typing import FloatArray, check_choice
 
 ContrastFamily: TypeAlias = Literal[
@@ -23,6 +25,7 @@ ContrastFamily: TypeAlias = Literal[
     "mean_chg", "identity",
 ]  # fmt: skip
 
+ALSO_CALLED = {"tukey": "pairwise", "dunnett": "trt.vs.ctrl", "trt.vs.ctrl1": "trt.vs.ctrl"}
 _DEGREES = ("linear", "quadratic", "cubic", "quartic")
 MAX_DEGREE = 6
 # Coefficients that do not add up to more than this compare; others estimate something else.
@@ -49,16 +52,18 @@ class ContrastMatrix:
     kind: Literal["pairs", "contrast", "prediction"]
 
 
-def contrast_matrix(method: Any, levels: Sequence[str], ref: Any = None) -> ContrastMatrix:
+def contrast_matrix(
+    method: Any, levels: Sequence[str] | LevelNames, ref: Any = None
+) -> ContrastMatrix:
     """Return the contrasts of a family, or the caller's own.
 
     Parameters
     ----------
     method : str, mapping, DataFrame or array
         See `ranef.inference.emmeans.results.MarginalMeans.contrasts`.
-    levels : sequence of str (k,)
+    levels : sequence of str (k,) or LevelNames
         What is compared.
-    ref : str or sequence of str, optional
+    ref : level or sequence of levels, optional
         The control, or several whose average is the control.
 
     Raises
@@ -74,19 +79,38 @@ def contrast_matrix(method: Any, levels: Sequence[str], ref: Any = None) -> Cont
     array([[-1.,  0.,  1.],
            [ 1., -2.,  1.]])
     """
+    names = levels if isinstance(levels, LevelNames) else LevelNames.of(levels)
     if not isinstance(method, str):
         if ref is not None:
             raise OptionError("ref belongs to the methods 'trt.vs.ctrl' and 'trt.vs.ctrlk'.")
-        return _own(method, levels)
-    check_choice("method", method, ContrastFamily)
+        return _own(method, names)
+    method = family_name(method)
     if method in ("trt.vs.ctrl", "trt.vs.ctrlk"):
-        chosen = levels[0 if method == "trt.vs.ctrl" else -1] if ref is None else ref
-        return _versus_control(levels, _positions(levels, chosen))
+        if ref is None:
+            control = [0 if method == "trt.vs.ctrl" else len(names.shown) - 1]
+        else:
+            control = _positions(names, ref)
+        return _versus_control(names.shown, control)
     if ref is not None:
         raise OptionError(
             f"ref belongs to the methods 'trt.vs.ctrl' and 'trt.vs.ctrlk', not to {method!r}."
         )
-    return _FAMILIES[method](protected(levels))
+    return _FAMILIES[method](protected(names.shown))
+
+
+def family_name(method: str) -> str:
+    """Return the name of a family, however the caller wrote it.
+
+    Examples
+    --------
+    >>> family_name("Tukey")
+    'pairwise'
+    """
+    name = ALSO_CALLED.get(method.lower(), method.lower())
+    if name not in get_args(ContrastFamily):
+        name = method  # so that the error shows what was written
+    check_choice("method", name, ContrastFamily)
+    return name
 
 
 def protected(levels: Sequence[str]) -> list[str]:
@@ -124,13 +148,9 @@ def _versus_control(levels: Sequence[str], control: list[int]) -> ContrastMatrix
     return ContrastMatrix(names, matrix, "dunnettx", "contrast")
 
 
-def _positions(levels: Sequence[str], ref: Any) -> list[int]:
-    wanted = [ref] if isinstance(ref, str) or not np.iterable(ref) else list(ref)
-    positions = []
-    for level in map(str, wanted):
-        if level not in levels:
-            raise OptionError.from_choice("ref", level, levels)
-        positions.append(list(levels).index(level))
+def _positions(names: LevelNames, ref: Any) -> list[int]:
+    one = isinstance(ref, str) or not np.iterable(ref) or names.has(ref)
+    positions = [names.position("ref", level) for level in ([ref] if one else ref)]
     if not positions:
         raise OptionError("ref names no level.")
     return positions
@@ -189,16 +209,14 @@ def _whole(row: FloatArray) -> FloatArray:
     return np.round(row) + 0.0
 
 
-def _own(method: Any, levels: Sequence[str]) -> ContrastMatrix:
-    k = len(levels)
+def _own(method: Any, levels: LevelNames) -> ContrastMatrix:
+    k = len(levels.shown)
     if isinstance(method, pd.DataFrame):
-        names = [str(name) for name in method.columns]
-        given: Any = method.to_numpy().T
-        order = [str(label) for label in method.index]
-        if sorted(order) == sorted(levels):
-            given = given[:, [order.index(level) for level in levels]]
-    elif isinstance(method, Mapping):
-        names, given = [str(name) for name in method], list(method.values())
+        method = {str(name): method[name] for name in method.columns}
+    given: Any
+    if isinstance(method, Mapping):
+        names = [str(name) for name in method]
+        given = [levels.coefficients(str(name), own) for name, own in method.items()]
     else:
         given = np.atleast_2d(np.asarray(method, dtype=object))
         names = [f"C{row + 1}" for row in range(len(given))]
@@ -208,8 +226,10 @@ def _own(method: Any, levels: Sequence[str]) -> ContrastMatrix:
         matrix = np.empty((0, 0))
     if matrix.shape != (len(names), k) or not np.isfinite(matrix).all() or not names:
         raise OptionError(
-            f"contrasts need {k} numbers each, for {', '.join(levels)}: give a dict of name and "
-            f"coefficients, a DataFrame with a column per contrast, or an array (contrasts, {k})."
+            f"contrasts need {k} numbers each, for {', '.join(levels.shown)}: give a dict of name "
+            "and coefficients, these in the order of the levels or by level ({'name': "
+            f"{{{levels.shown[0]!r}: 1, ...}}}}; others are 0), a DataFrame with a column per "
+            f"contrast, or an array (contrasts, {k})."
         )
     size = 1e-6 + np.abs(matrix).max(axis=1)
     compares = bool((np.abs(matrix.sum(axis=1) / size) < ZERO_SUM).all())

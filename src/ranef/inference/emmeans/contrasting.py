@@ -11,9 +11,14 @@ import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.inference.emmeans.axes import level_texts
-from ranef.inference.emmeans.contrast_matrices import ContrastMatrix, contrast_matrix
+from ranef.inference.emmeans.contrast_matrices import (
+    ContrastMatrix,
+    contrast_matrix,
+    family_name,
+)
 from ranef.inference.emmeans.functions import LinearFunctions, RowIndex, group_rows
 from ranef.inference.emmeans.grid import without_noise
+from ranef.inference.emmeans.level_names import LevelNames
 from ranef.inference.emmeans.specs import names_of
 
 
@@ -23,6 +28,7 @@ def contrasts_of(
     by: str | Sequence[str] | None,
     ref: Any = None,
     interaction: Any = None,
+    simple: str | Sequence[str] | None = None,
 ) -> LinearFunctions:
     """Return contrasts of linear functions, group by group.
 
@@ -36,12 +42,11 @@ def contrasts_of(
     ref : str or sequence of str, optional
     interaction : bool, str, sequence or mapping, optional
         Contrasts of contrasts: a method for each of the variables.
+    simple : str or sequence of str, optional
+        Instead of ``by``: the columns that form no groups.
     """
-    groups = functions.by if by is None else names_of("by", by)
     columns = [str(column) for column in functions.labels.columns]
-    for name in groups:
-        if name not in columns:
-            raise OptionError.from_choice("by", name, columns)
+    groups = _groups(functions, columns, by, simple)
     texts = {name: _texts(functions, name) for name in columns if name not in groups}
     if not texts:
         raise OptionError("by leaves no variable whose levels could be compared.")
@@ -57,6 +62,23 @@ def contrasts_of(
             found, names = _interaction(levels, method if interaction is True else interaction)
         parts.append(Part(rows, found, names))
     return _collected(functions, groups, parts)
+
+
+def _groups(
+    functions: LinearFunctions,
+    columns: Sequence[str],
+    by: str | Sequence[str] | None,
+    simple: str | Sequence[str] | None,
+) -> tuple[str, ...]:
+    """Return the columns that form groups."""
+    argument, wanted = ("by", by) if simple is None else ("simple", simple)
+    if simple is not None and by is not None:
+        raise OptionError("give simple or by: simple compares levels by all other variables.")
+    names = functions.by if wanted is None else names_of(argument, wanted)
+    for name in names:
+        if name not in columns:
+            raise OptionError.from_choice(argument, name, columns)
+    return names if simple is None else tuple(name for name in columns if name not in names)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,17 +113,13 @@ def _simple(
     ref: Any,
 ) -> tuple[ContrastMatrix, dict[str, list[str]]]:
     """Compare combinations of levels, which are called by all their texts."""
-    plain = [" ".join(parts) for parts in zip(*levels.values(), strict=True)]
+    plain = tuple(zip(*levels.values(), strict=True))
     named = [
         [f"{name}{text}" if name in numeric else text for text in own]
         for name, own in levels.items()
     ]
-    shown = [" ".join(parts) for parts in zip(*named, strict=True)]
-    if ref is not None:  # without the names of numbers it is a level as well
-        wanted = [ref] if isinstance(ref, str) or not np.iterable(ref) else ref
-        by_text = {**dict(zip(plain, shown, strict=True)), **dict(zip(shown, shown, strict=True))}
-        ref = [by_text.get(text, text) for text in level_texts(list(wanted))]
-    found = contrast_matrix(method, shown, ref)
+    shown = tuple(" ".join(parts) for parts in zip(*named, strict=True))
+    found = contrast_matrix(method, LevelNames(shown, plain), ref)
     column = "contrast"
     while column in groups:
         column += "1"
@@ -127,7 +145,7 @@ def _interaction(
         found = contrast_matrix(method, unique[name])
         product = np.asarray(np.kron(found.matrix, product), dtype=np.float64)
         combined = [[*own, new] for new in found.names for own in combined]
-        columns.append(f"{name}_{method if isinstance(method, str) else 'custom'}")
+        columns.append(f"{name}_{family_name(method) if isinstance(method, str) else 'custom'}")
     names = {column: [own[i] for own in combined] for i, column in enumerate(columns)}
     return ContrastMatrix((), product[:, cells], "none", "contrast"), names
 

@@ -27,6 +27,7 @@ _HEADERS = {
     "p_value": "p.value",
 }
 _ASYMPTOTIC = {"conf_low": "asymp.LCL", "conf_high": "asymp.UCL", "statistic": "z.ratio"}
+_ESTIMATES = {"effect_size": "effect.size"}
 NOT_ESTIMABLE = "nonEst"
 
 
@@ -121,7 +122,11 @@ def _cells(
     digits = _digits(frame[estimate].to_numpy(), frame["std_error"].to_numpy())
     at = list(frame.columns).index(estimate)
     asymptotic = bool(np.isinf(frame["df"].dropna()).all())
-    headers = {**_HEADERS, **(_ASYMPTOTIC if asymptotic else {}), estimate: estimate}
+    headers = {
+        **_HEADERS,
+        **(_ASYMPTOTIC if asymptotic else {}),
+        estimate: _ESTIMATES.get(estimate, estimate),
+    }
     cells: list[tuple[str, tuple[str, ...], str]] = []
     for name in frame.columns[:at]:
         if name not in by:

@@ -24,9 +24,9 @@ from ranef.inference.emmeans.contrasting import contrasts_of
 from ranef.inference.emmeans.functions import LinearFunctions, group_rows
 from ranef.inference.emmeans.grid import Grid, Weighting, reference_grid
 from ranef.inference.emmeans.joint import RowsTest, jointly
+from ranef.inference.emmeans.joint_results import JointTests
 from ranef.inference.emmeans.means import averaged_functions, check_variables
 from ranef.inference.emmeans.nesting import find_nesting
-from ranef.inference.emmeans.results import JointTests
 from ranef.inference.emmeans.specs import Specs, names_of
 from ranef.inference.estimability import alias_matrix
 from ranef.inference.fixed_tests import fixed_tests

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranef.errors import OptionError
-from ranef.formula.nodes import Call, Constant, Node, Operation, is_number, render, walk
+from ranef.formula.nodes import Call, Constant, Name, Node, Operation, is_number, render, walk
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Link:
 
 def find_link(model: LinearMixedModel) -> Link | None:
     """Return the transformation that the formula applies to the response, if it has a way back."""
-    node = model.formula.response.node
+    node = _response(model)
     if not isinstance(node, Call) or node.function in model.design.spec.context:
         return None
     if node.function not in KNOWN or not node.arguments:
@@ -87,12 +87,26 @@ def required_link(model: LinearMixedModel) -> Link | None:
         If it is, in a way that is not known.
     """
     link = find_link(model)
-    if link is None and any(isinstance(node, Call) for node in walk(model.formula.response.node)):
+    if link is None and transformed_response(model) is not None:
         raise OptionError(
             f"type='response' is known for {', '.join(KNOWN)} of the response; the response is "
             f"{model.formula.response}. Use type='link'."
         )
     return link
+
+
+def transformed_response(model: LinearMixedModel) -> str | None:
+    """Return what the response is if it is not a variable itself: ``scale(y)``; else None."""
+    node = _response(model)
+    return None if isinstance(node, Name) else render(node)
+
+
+def _response(model: LinearMixedModel) -> Node:
+    """Return the response without I(), which changes nothing."""
+    node = model.formula.response.node
+    while isinstance(node, Call) and node.function == "I" and len(node.arguments) == 1:
+        node = node.arguments[0]
+    return node
 
 
 def _shifted(node: Node) -> tuple[Node, float]:

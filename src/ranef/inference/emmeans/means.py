@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING, Any
 from numpy.typing import ArrayLike
 
 from ranef.errors import OptionError
+from ranef.inference.emmeans.adjust import Adjustment, adjustment_name
 from ranef.inference.emmeans.axes import Axis, coerced_variables, grid_axes, unknown_variable
 from ranef.inference.emmeans.functions import LinearFunctions
 from ranef.inference.emmeans.grid import Grid, Weighting, reference_grid
-from ranef.inference.emmeans.links import find_link, required_link
+from ranef.inference.emmeans.links import find_link, required_link, transformed_response
 from ranef.inference.emmeans.nesting import describe, find_nesting, nested_margin
 from ranef.inference.emmeans.results import MarginalMeans
 from ranef.inference.emmeans.specs import OVERALL, Specs, parse_specs
-from ranef.inference.emmeans.summaries import Question, Scale
+from ranef.inference.emmeans.summaries import Question, Scale, wanted_parts
 from ranef.typing import DdfMethod, check_choice
 
 RESULT_COLUMNS = frozenset(
@@ -43,6 +44,8 @@ def emmeans(
     weights: Weighting | ArrayLike = "equal",
     ddf: DdfMethod = "satterthwaite",
     level: float = 0.95,
+    adjust: Adjustment | None = None,
+    infer: bool | tuple[bool, bool] | None = None,
     type: Scale = "link",
 ) -> MarginalMeans:
     """Return estimated marginal means, as R's emmeans.
@@ -71,6 +74,12 @@ def emmeans(
         Degrees of freedom, as in `coef_table`.
     level : float
         Coverage of the intervals.
+    adjust : str, optional
+        Adjustment of the comparisons of ``"pairwise ~ A"``, as in the method ``contrasts`` of the
+        result; without comparisons, of the means' own intervals and tests.
+    infer : bool or (bool, bool), optional
+        True for intervals and tests in one table, False for neither, or which of the two; by
+        default means have intervals, and comparisons tests.
     type : {"link", "response"}
         ``response`` transforms means of log(y), sqrt(y) and the like back to the scale of y.
 
@@ -116,18 +125,31 @@ def emmeans(
     link = find_link(model) if type == "link" else required_link(model)
     grid = reference_grid(model, axes)
     functions = averaged_functions(model, grid, wanted, weights, ddf)
-    return with_contrasts(replace(functions, link=link), wanted, level, type)
+    response = transformed_response(model)
+    if link is None and response is not None:
+        remark = f"Results are given on the {response} (not the response) scale."
+        functions = replace(functions, remarks=(*functions.remarks, remark))
+    return with_contrasts(replace(functions, link=link), wanted, level, type, adjust, infer)
 
 
 def with_contrasts(
-    functions: LinearFunctions, specs: Specs, level: float, scale: Scale
+    functions: LinearFunctions,
+    specs: Specs,
+    level: float,
+    scale: Scale,
+    adjust: Adjustment | None,
+    infer: bool | tuple[bool, bool] | None,
 ) -> MarginalMeans:
     """Return means, with the contrasts that were asked for."""
-    question = Question(intervals=True, tests=False, level=level)
+    intervals, tests = wanted_parts(infer, intervals=True, tests=False)
+    if specs.contrast is None and adjust is not None:
+        functions = replace(functions, adjust=adjustment_name(adjust))
+    question = Question(intervals, tests, level=level)
     means = MarginalMeans.answer(functions.check(), question, scale)
     if specs.contrast is None:
         return means
-    return replace(means, comparisons=means.contrasts(specs.contrast))
+    found = means.contrasts(specs.contrast, adjust=adjust, infer=infer)
+    return replace(means, comparisons=found)
 
 
 def check_variables(specs: Specs, axes: Sequence[Axis]) -> None:

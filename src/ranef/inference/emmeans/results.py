@@ -1,7 +1,6 @@
 """The results: marginal means, trends and contrasts, which print like emmeans.
 
-A result is a table of numbers about linear functions. It keeps the functions, so contrasts of
-means, contrasts of contrasts, other intervals and other tests need nothing but the result.
+Contrasts of means are estimates again, so contrasts of contrasts need nothing new.
 """
 
 from __future__ import annotations
@@ -10,145 +9,60 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Self
 
-import numpy as np
 import pandas as pd
 
-from ranef.errors import OptionError
-from ranef.inference.emmeans.adjust import Adjustment, Side
+from ranef.inference.emmeans.adjust import Adjustment, adjustment_name
 from ranef.inference.emmeans.contrasting import contrasts_of
-from ranef.inference.emmeans.display import estimate_document, joint_document
-from ranef.inference.emmeans.functions import LinearFunctions
-from ranef.inference.emmeans.joint import jointly
-from ranef.inference.emmeans.summaries import Question, Scale, summarize
-from ranef.tables.document import Block, Document, Fact, Paragraph
-from ranef.tables.frame_result import FrameResult
-from ranef.typing import check_choice
-
-NOTES = {
-    "d": "d: df1 reduced due to linear dependence",
-    "e": "e: df1 reduced due to non-estimability",
-}
+from ranef.inference.emmeans.effect_sizes import EffectSizes, effect_sizes
+from ranef.inference.emmeans.estimates import LinearEstimates
+from ranef.inference.emmeans.links import required_link
+from ranef.inference.emmeans.summaries import Question, Scale, wanted_parts
+from ranef.tables.document import Block, Document, Paragraph
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class JointTests(FrameResult):
-    """F tests of several linear functions at once.
-
-    Columns: those of ``by``, num_df, den_df, f_value, p_value, note. Made by `joint_tests`, and by
-    the method ``test(joint=True)`` of estimates.
-
-    Attributes
-    ----------
-    by : tuple of str
-    """
-
-    by: tuple[str, ...]
-
-    def document(self) -> Document:
-        """Return one table per group, and what the letters mean."""
-        flags = "".join(self._frame["note"])
-        below = [text for letter, text in NOTES.items() if letter in flags]
-        return joint_document(self._frame, self.by, below)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Estimates(FrameResult):
-    """Estimates of linear functions of the fixed effects, with intervals or tests.
-
-    Attributes
-    ----------
-    functions : LinearFunctions
-        What is estimated.
-    question : Question
-        What was asked.
-    scale : {"link", "response"}
-    name : str
-        The column of the estimates.
-    facts, remarks : tuple
-        What is printed below.
-    """
-
-    functions: LinearFunctions
-    question: Question
-    scale: Scale
-    name: str
-    facts: tuple[Fact, ...]
-    remarks: tuple[str, ...]
-
-    @classmethod
-    def answer(cls, functions: LinearFunctions, question: Question, scale: Scale) -> Self:
-        """Answer a question about linear functions."""
-        check_choice("type", scale, Scale)
-        found = summarize(functions, question, scale)
-        return cls(
-            found.frame, functions, question, scale, found.estimate, found.facts, found.remarks
-        )
-
-    @property
-    def estimates(self) -> pd.Series[float]:
-        """The estimates, whatever their column is called."""
-        return self._frame[self.name].copy()
-
-    @property
-    def std_errors(self) -> pd.Series[float]:
-        """Standard errors of the estimates."""
-        return self._frame["std_error"].copy()
-
-    @property
-    def by(self) -> tuple[str, ...]:
-        """Columns whose combinations form groups that are compared on their own."""
-        return self.functions.by
-
-    @property
-    def averaged_over(self) -> tuple[str, ...]:
-        """The variables whose levels were averaged over."""
-        return self.functions.over
-
-    @property
-    def linfct(self) -> pd.DataFrame:
-        """The linear functions: one row per estimate, one column per fixed effect."""
-        names = list(self.functions.model.design.x_names)
-        return pd.DataFrame(self.functions.L.copy(), index=self.index, columns=names)
-
-    @property
-    def vcov(self) -> pd.DataFrame:
-        """Covariance matrix of the estimates, on the scale of the model; NaN if not estimable."""
-        functions = self.functions
-        known = np.where(functions.estimable, 1.0, np.nan)
-        covariance = functions.rows @ functions.tests.vcov @ functions.rows.T
-        covariance *= np.outer(known, known)
-        return pd.DataFrame(covariance, index=self.index, columns=self.index)
+class Estimates(LinearEstimates):
+    """Estimates of linear functions of the fixed effects that can be compared with each other."""
 
     def contrasts(
         self,
         method: Any = "pairwise",
         *,
         by: str | Sequence[str] | None = None,
+        simple: str | Sequence[str] | None = None,
         adjust: Adjustment | None = None,
+        infer: bool | tuple[bool, bool] | None = None,
         ref: Any = None,
         interaction: Any = None,
         type: Scale | None = None,
     ) -> Contrasts:
-        """Compare the estimates.
+        """Compare the estimates; ``contrast``, as it is called in R, is the same method.
 
         Parameters
         ----------
         method : str, mapping, DataFrame or array
-            A family: ``pairwise`` (all differences, ``revpairwise`` the other way round),
-            ``trt.vs.ctrl`` and ``trt.vs.ctrlk`` (each with the first or last, or with ``ref``),
-            ``consec`` (each with the one before), ``poly`` (linear, quadratic, ... trends over
-            equally spaced levels), ``eff`` and ``del.eff`` (each with the mean of all, or of the
-            others), ``mean_chg`` (those after with those before), ``identity``. Own coefficients,
-            one per estimate of a group: a dict of name and coefficients, a DataFrame with a
-            column per contrast, or an array with a row per contrast.
+            A family: ``pairwise`` or ``tukey`` (all differences, ``revpairwise`` the other way
+            round), ``trt.vs.ctrl`` or ``dunnett`` and ``trt.vs.ctrlk`` (each with the first or
+            last, or with ``ref``), ``consec`` (each with the one before), ``poly`` (linear,
+            quadratic, ... trends over equally spaced levels), ``eff`` and ``del.eff`` (each with
+            the mean of all, or of the others), ``mean_chg`` (those after with those before),
+            ``identity``. Own coefficients: a dict of name and coefficients, which are a dict of
+            levels (``{"B - A": {"A": -1, "B": 1}}``; of several variables as they print, or
+            tuples; the others have 0) or one number per estimate of a group; a DataFrame with a
+            column per contrast; or an array with a row per contrast.
         by : str or sequence of str, optional
             Compare within combinations of these; by default within the groups that there are,
             with ``()`` everything with everything.
+        simple : str or sequence of str, optional
+            Compare levels of these, within combinations of all other variables.
         adjust : str, optional
             How p-values allow for the number of tests in a group: ``tukey`` (default for
             pairwise), ``dunnettx`` (trt.vs.ctrl), ``mvt`` (consec, mean_chg), ``fdr`` (eff,
             del.eff), ``none`` (poly, own), ``sidak``, ``bonferroni``, ``holm``, ``hochberg``,
             ``scheffe``.
+        infer : bool or (bool, bool), optional
+            True for intervals and tests in one table, False for neither, or which of the two;
+            tests by default.
         ref : str or sequence of str, optional
             The control of ``trt.vs.ctrl``: a level, as it prints; of several, their mean.
         interaction : bool, str, sequence or mapping, optional
@@ -178,102 +92,91 @@ class Estimates(FrameResult):
         Degrees-of-freedom method: satterthwaite
         P value adjustment: dunnettx method for 2 tests
         """
-        found = contrasts_of(self.functions, method, by, ref, interaction)
+        found = contrasts_of(self.functions, method, by, ref, interaction, simple)
         if adjust is not None:
-            check_choice("adjust", adjust, Adjustment)
-            found = replace(found, adjust=adjust)
+            found = replace(found, adjust=adjustment_name(adjust))
         elif interaction is not None and interaction is not False:
             found = replace(found, adjust="none")
-        asked = Question(intervals=False, tests=True, level=self.question.level)
+        intervals, tests = wanted_parts(infer, intervals=False, tests=True)
+        asked = Question(intervals, tests, level=self.question.level)
+        if type == "response":
+            required_link(self.functions.model)
         return Contrasts.answer(found.check(), asked, type or self.scale)
+
+    contrast = contrasts  # R's name
 
     def pairs(
         self,
         *,
         by: str | Sequence[str] | None = None,
+        simple: str | Sequence[str] | None = None,
         adjust: Adjustment | None = None,
+        infer: bool | tuple[bool, bool] | None = None,
         reverse: bool = False,
     ) -> Contrasts:
         """Return all pairwise differences, with Tukey's adjustment.
 
         Parameters
         ----------
-        by, adjust
+        by, simple, adjust, infer
             As in `contrasts`.
         reverse : bool
             B - A instead of A - B.
         """
         method = "revpairwise" if reverse else "pairwise"
-        return self.contrasts(method, by=by, adjust=adjust)
+        return self.contrasts(method, by=by, simple=simple, adjust=adjust, infer=infer)
 
-    def confint(
-        self, level: float = 0.95, *, adjust: Adjustment | None = None, side: Side = "two-sided"
-    ) -> Self:
-        """Return the same estimates with intervals.
-
-        Parameters
-        ----------
-        level : float
-            Coverage; of all intervals of a group together, if they are adjusted.
-        adjust : str, optional
-            As in `contrasts`; by default as the tests. ``holm``, ``hochberg`` and ``fdr`` have no
-            intervals and give Bonferroni's.
-        side : {"two-sided", "<", ">"}
-            ``<`` gives upper limits only, ``>`` lower ones.
-        """
-        asked = Question(intervals=True, tests=False, adjust=adjust, level=level, side=side)
-        return self.answer(self.functions, asked, self.scale)
-
-    def test(
+    def eff_size(
         self,
-        null: float = 0.0,
+        sigma: float | None = None,
         *,
-        joint: bool = False,
-        side: Side = "two-sided",
-        delta: float = 0.0,
-        adjust: Adjustment | None = None,
-    ) -> Estimates | JointTests:
-        """Return the same estimates with tests, or one F test per group.
+        edf: float,
+        method: Any = "pairwise",
+        by: str | Sequence[str] | None = None,
+        level: float | None = None,
+    ) -> EffectSizes:
+        """Return differences in units of a standard deviation: Cohen's d of the model.
 
         Parameters
         ----------
-        null : float
-            The tested value, on the scale of the model.
-        joint : bool
-            Test all estimates of a group at once.
-        side : {"two-sided", "<", ">"}
-            ``<``: the alternative is that estimates are smaller than ``null``.
-        delta : float
-            Two-sided: test that the distance from ``null`` is smaller than this (equivalence).
-            One-sided: that it is not larger in the other direction (non-inferiority with ``>``).
-        adjust : str, optional
+        sigma : float, optional
+            The standard deviation; by default that of the residuals, ``model.sigma``. Another
+            choice is the total one, the square root of the sum of all variances.
+        edf : float
+            Degrees of freedom with which ``sigma`` is known; ``numpy.inf`` for exactly. Few df
+            widen the intervals.
+        method, by
             As in `contrasts`.
+        level : float, optional
+            Coverage of the intervals, which are not adjusted; by default as before.
 
         Returns
         -------
-        the same type, or JointTests
-            With columns statistic and p_value; for ``joint`` num_df, den_df, f_value, p_value.
+        EffectSizes
+            Columns: contrast, those of ``by``, effect_size, std_error, df, conf_low, conf_high.
 
         Raises
         ------
         OptionError
-            For values that are not allowed.
-        """
-        if not joint:
-            asked = Question(
-                intervals=False, tests=True, adjust=adjust, null=null, side=side, delta=delta
-            )
-            return self.answer(self.functions, asked, self.scale)
-        if side != "two-sided" or delta or adjust is not None:
-            raise OptionError("joint=True has no side, delta or adjust: it is one F test.")
-        Question(intervals=False, tests=True, null=null)  # checks it
-        return joint_frame(self.functions, null)
+            If ``sigma`` or ``edf`` is not positive.
 
-    def document(self) -> Document:
-        """Return one table per group, and what has to be said about them."""
-        return estimate_document(
-            self._frame, self.name, self.by, self.functions.groups, self.facts, self.remarks
-        )
+        Examples
+        --------
+        >>> import ranef
+        >>> m = ranef.fit("score ~ Machine + (1 | Worker)", ranef.datasets.load("machines"))
+        >>> m.emmeans("Machine").eff_size(edf=46)
+         contrast effect.size    SE df lower.CL upper.CL
+         A - B          -2.52 0.424 46    -3.37    -1.67
+         A - C          -4.40 0.567 46    -5.54    -3.26
+         B - C          -1.88 0.387 46    -2.66    -1.10
+        <BLANKLINE>
+        Sigma used for effect sizes: 3.162
+        Degrees-of-freedom method: satterthwaite
+        Confidence level used: 0.95
+        """
+        functions = contrasts_of(self.functions, method, by).check()
+        level = self.question.level if level is None else level
+        return effect_sizes(functions, sigma, edf, level)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -296,10 +199,21 @@ class MarginalMeans(Estimates):
     Attributes
     ----------
     comparisons : Contrasts or None
-        What stood before the tilde, such as ``pairwise ~ A``.
+        What stood before the tilde, such as ``pairwise ~ A``. ``summary``, ``confint`` and ``test``
+        ask them as well.
     """
 
     comparisons: Contrasts | None = None
+
+    def to_frame(self) -> pd.DataFrame:
+        """Return the means as a new data frame; the others are ``comparisons.to_frame()``."""
+        return super().to_frame()
+
+    def _asked(self, scale: Scale | None = None, **changes: Any) -> Self:
+        found = super()._asked(scale, **changes)
+        if self.comparisons is None:
+            return found
+        return replace(found, comparisons=self.comparisons._asked(scale, **changes))
 
     def document(self) -> Document:
         """Return the means and, if they were asked for, the contrasts."""
@@ -308,19 +222,8 @@ class MarginalMeans(Estimates):
             return means
         blocks: tuple[Block, ...] = (
             *means.blocks,
-            Paragraph("Contrasts:"),
+            Paragraph("Comparisons:"),
             *self.comparisons.document().blocks,
         )
         title = "Trends:" if self.name == "trend" else "Marginal means:"
         return Document(title, blocks)
-
-
-def joint_frame(functions: LinearFunctions, null: float = 0.0) -> JointTests:
-    """Return the F test of every group of linear functions."""
-    records: list[dict[str, Any]] = []
-    for rows in functions.groups:
-        distance = null - functions.offset[rows]
-        found = jointly(functions.model, functions.ddf, functions.L[rows], distance)
-        record = {name: functions.labels[name].iloc[rows[0]] for name in functions.by}
-        records.append({**record, **found.record()})
-    return JointTests(pd.DataFrame(records), functions.by)

@@ -7,6 +7,7 @@ and the tilde, which ends the name of a family of contrasts, say more.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -128,6 +129,8 @@ def _names(lexemes: Sequence[Lexeme], text: str) -> tuple[str, ...]:
     names = []
     for i, lexeme in enumerate(lexemes):
         if i % 2:
+            if lexeme.kind == "bracket" and lexeme.text == "(":
+                raise _function(lexemes[i - 1 :], text)
             if lexeme.kind != "operator" or lexeme.text not in _BETWEEN:
                 raise _error("put '*' between the names of variables.", text, lexeme)
         elif lexeme.kind in ("name", "quoted"):
@@ -137,6 +140,16 @@ def _names(lexemes: Sequence[Lexeme], text: str) -> tuple[str, ...]:
     if len(lexemes) % 2 == 0:
         raise _error("the name of a variable is missing after this.", text, lexemes[-1])
     return _unique(names, ())
+
+
+def _function(lexemes: Sequence[Lexeme], text: str) -> FormulaError:
+    """Return the error for factor(item), where item has to be written."""
+    inside = list(itertools.takewhile(lambda lexeme: lexeme.text != ")", lexemes[2:]))
+    names = [lexeme.text for lexeme in inside if lexeme.kind in ("name", "quoted")]
+    end = lexemes[min(len(inside) + 2, len(lexemes) - 1)].end
+    what = f"write {names[0]}" if len(names) == 1 else "write the variable alone"
+    message = f"means are for levels of variables, not of functions of them: {what}."
+    return FormulaError(message, text, (lexemes[0].start, end))
 
 
 def _error(message: str, text: str, lexeme: Lexeme) -> FormulaError:

@@ -8,7 +8,7 @@ tests stay as they are.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -74,6 +74,27 @@ class Question:
             if not np.isfinite(value) or (name == "delta" and value < 0):
                 kind = "not negative" if name == "delta" else "finite"
                 raise OptionError(f"{name} must be {kind}; got {value!r}.")
+
+
+def wanted_parts(infer: Any, intervals: bool, tests: bool) -> tuple[bool, bool]:
+    """Return whether intervals and tests are wanted.
+
+    Parameters
+    ----------
+    infer : bool, (bool, bool) or None
+        Both or neither; each of them; or what follows.
+    intervals, tests : bool
+    """
+    if infer is None:
+        return intervals, tests
+    both = (infer, infer) if isinstance(infer, bool | np.bool_) else infer
+    known = isinstance(both, tuple | list) and len(both) == 2
+    if not known or not all(isinstance(part, bool | np.bool_) for part in both):
+        raise OptionError(
+            "infer must be True (intervals and tests), False (neither) or (intervals, tests) such "
+            f"as (True, False); got {infer!r}."
+        )
+    return bool(both[0]), bool(both[1])
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -21,8 +21,10 @@ from ranef.design.values import as_number
 from ranef.errors import DataError, OptionError
 from ranef.formula import Expression, parse_expression
 from ranef.formula.nodes import Name
+from ranef.inference.emmeans.adjust import Adjustment
 from ranef.inference.emmeans.axes import Axis, grid_axes, unknown_variable
 from ranef.inference.emmeans.grid import Grid, Weighting, model_rows, reference_grid
+from ranef.inference.emmeans.links import transformed_response
 from ranef.inference.emmeans.means import averaged_functions, check_variables, with_contrasts
 from ranef.inference.emmeans.results import MarginalMeans
 from ranef.inference.emmeans.specs import parse_specs
@@ -48,6 +50,8 @@ def emtrends(
     weights: Weighting | ArrayLike = "equal",
     ddf: DdfMethod = "satterthwaite",
     level: float = 0.95,
+    adjust: Adjustment | None = None,
+    infer: bool | tuple[bool, bool] | None = None,
 ) -> MarginalMeans:
     """Return estimated slopes of a number, as R's emtrends.
 
@@ -61,7 +65,7 @@ def emtrends(
         As in `emmeans`; ``"1"`` for the overall slope.
     var : str
         The variable, or a function of it: ``"log(conc)"`` for slopes per unit of log(conc).
-    by, at, weights, ddf, level
+    by, at, weights, ddf, level, adjust, infer
         As in `emmeans`. Curves have different slopes at different values; without ``at`` that is
         the mean.
 
@@ -104,9 +108,11 @@ def emtrends(
         offset=np.zeros(len(grid.offset)),
     )
     functions = averaged_functions(model, slopes, wanted, weights, ddf, trend=name)
-    remark = f"Trends are slopes per unit of {expression.label}."
+    response = transformed_response(model)
+    what = "slopes" if response is None else f"slopes of {response}"
+    remark = f"Trends are {what} per unit of {expression.label}."
     functions = replace(functions, remarks=(*functions.remarks, remark))
-    return with_contrasts(functions, wanted, level, "link")
+    return with_contrasts(functions, wanted, level, "link", adjust, infer)
 
 
 def _variable(model: LinearMixedModel, var: str, axes: Sequence[Axis]) -> Expression:
