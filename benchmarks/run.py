@@ -28,7 +28,7 @@ import suite
 import ranef
 
 HERE = Path(__file__).parent
-AFTER_THE_FIT = ("bootstrap.py", "profile_intervals.py", "degrees_of_freedom.py")
+AFTER_THE_FIT = ("bootstrap.py", "profile_intervals.py", "fit_many.py", "degrees_of_freedom.py")
 
 
 def run(command: list[str]) -> dict[str, Any]:

@@ -84,16 +84,16 @@ def test_every_shape_of_model(shape: str, reml: bool) -> None:
 def test_any_model(formula: str, seed: int, reml: bool) -> None:
     """Whatever formula is drawn."""
     data = predictors(seed)
-    Y = responses(data, seed, 3)
+    Y = responses(data, seed, 4)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RanefWarning)
         try:
             single = ranef.fit(formula, data.assign(y=Y[:, 0]), reml=reml)
         except ranef.errors.DataError:
             return
-        many = ranef.fit_many(formula, data, Y[:, :1], reml=reml)
+        many = ranef.fit_many(formula, data, Y, reml=reml)
         table = single.coef_table()
-    if single.convergence.converged and many.n_failed == 0:
+    if single.convergence.converged and many.fits["verdict"][0] != "not converged":
         assert many.objective[0] == pytest.approx(single.objective, abs=1e-7)
         np.testing.assert_allclose(many.df[0], table["df"], rtol=1e-4)
 

@@ -27,7 +27,7 @@ from ranef.optimize.driver import GOOD, minimise
 from ranef.typing import BoolArray, FloatArray, IntArray
 
 # Numbers in the largest array of an evaluation: it and a few others should fit the caches.
-CACHED = 1 << 17
+CACHED = 1 << 19
 MOST_AT_ONCE = 8192
 # Fewer replicates than this do not pay for the calls, as long as arrays stay below so many numbers.
 ENOUGH_AT_ONCE, LARGEST_ARRAY = 32, 4_000_000

@@ -35,6 +35,12 @@ from ranef.typing import BoolArray, DdfMethod, FloatArray, IntArray
 STATUSES = tuple(Status)
 CONVERGED, SINGULAR = STATUSES.index(Status.CONVERGED), STATUSES.index(Status.SINGULAR)
 FAILED = STATUSES.index(Status.NOT_CONVERGED)
+CONSTANT = "the response is constant; there is nothing to explain."
+INFINITE = "the response has infinite values."
+# What messages call a response: like causes have like messages.
+ANY = "the response"
+# Fewer responses with the same rows than this are fitted one by one, which is faster (measured).
+FEWEST_TOGETHER = 3
 # The certificate's own evaluation of the curvature may differ by rounding.
 NEARLY = 1.001
 
@@ -50,7 +56,8 @@ class Fitter:
     rows : int array (n,)
         Rows of the data that are used.
     problem : Problem
-    engine : Engine
+    engine : Engine or None
+        None where responses are fitted one by one.
     parameters : tuple of VarianceParameter
     ddf : {"satterthwaite", "normal"}
     """
@@ -58,7 +65,7 @@ class Fitter:
     design: Design
     rows: IntArray
     problem: Problem
-    engine: Engine
+    engine: Engine | None
     parameters: tuple[VarianceParameter, ...]
     ddf: DdfMethod
 
@@ -70,7 +77,7 @@ class Fitter:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Task:
-    """Responses to fit: Y (n_total, B) and their names.
+    """Responses to fit: Y (n_total, B).
 
     ``fitter`` is None where it is still to be made, and a reason where there can be none.
     """
@@ -80,8 +87,12 @@ class Task:
     fitter: Fitter | str | None
     reml: bool
     ddf: DdfMethod
-    labels: tuple[str, ...]
     Y: FloatArray
+
+    @property
+    def size(self) -> int:
+        """Number of responses, B."""
+        return int(self.Y.shape[1])
 
 
 @dataclass(eq=False)
@@ -124,9 +135,14 @@ class Block:
 
 
 def make_fitter(
-    shared: Shared, missing: BoolArray | None, *, reml: bool, ddf: DdfMethod
+    shared: Shared,
+    missing: BoolArray | None,
+    *,
+    reml: bool,
+    ddf: DdfMethod,
+    count: int,
 ) -> Fitter | str:
-    """Return what responses without values in these rows share, or why they cannot be fitted."""
+    """Return what ``count`` responses with these rows share, or why they cannot be fitted."""
     try:
         design = shared.design(missing)
         with np.errstate(all="ignore"):
@@ -134,47 +150,51 @@ def make_fitter(
     except (DataError, FitError) as error:
         return str(error)
     rows, parameters = shared.rows_of(design), variance_parameters(problem)
-    return Fitter(design, rows, problem, make_engine(problem), parameters, ddf)
+    engine = None
+    if count >= FEWEST_TOGETHER:
+        engine = make_engine(problem)
+        if engine.criterion is None:
+            engine = None
+    return Fitter(design, rows, problem, engine, parameters, ddf)
 
 
 def fit_block(task: Task) -> Block:
     """Fit the responses of a task."""
-    fitter, labels = task.fitter, task.labels
+    fitter, size = task.fitter, task.size
     if fitter is None:
-        fitter = make_fitter(task.shared, task.missing, reml=task.reml, ddf=task.ddf)
+        fitter = make_fitter(task.shared, task.missing, reml=task.reml, ddf=task.ddf, count=size)
     if isinstance(fitter, str):
-        return Block((), (), 0, len(labels), dict.fromkeys(range(len(labels)), fitter))
+        return Block((), (), 0, size, dict.fromkeys(range(size), fitter))
     names = tuple(parameter.name for parameter in fitter.parameters)
-    block = Block(fitter.terms, names, len(fitter.rows), len(labels))
+    block = Block(fitter.terms, names, len(fitter.rows), size)
     Y = np.ascontiguousarray(task.Y[fitter.rows])
-    good = _usable(fitter, Y, labels, block)
+    good = _usable(Y, block)
     alone = good
-    if fitter.engine.criterion is not None and len(good):
-        alone = _fit_together(fitter, Y if len(good) == len(labels) else Y[:, good], good, block)
+    if fitter.engine is not None and len(good):
+        alone = _fit_together(
+            fitter, fitter.engine, Y if len(good) == size else Y[:, good], good, block
+        )
     for b in alone.tolist():
-        design = replace(with_response(fitter.design, Y[:, b].copy()), response=labels[b])
+        design = replace(with_response(fitter.design, Y[:, b].copy()), response=ANY)
         _fit_alone(fitter, design, b, task.reml, block)
     return block
 
 
-def _usable(fitter: Fitter, Y: FloatArray, labels: tuple[str, ...], block: Block) -> IntArray:
+def _usable(Y: FloatArray, block: Block) -> IntArray:
     """Return the responses that can be fitted; tell of the others why not."""
     low, high = Y.min(axis=0), Y.max(axis=0)
     infinite = ~(np.isfinite(low) & np.isfinite(high))
     for b in np.flatnonzero(infinite | (low == high)).tolist():
-        block.messages[b] = (
-            f"the response {labels[b]!r} has infinite values."
-            if infinite[b]
-            else f"the response {labels[b]!r} is constant ({low[b]:g}); there is nothing to "
-            "explain."
-        )
+        block.messages[b] = INFINITE if infinite[b] else CONSTANT
     return np.flatnonzero(~infinite & (low != high))
 
 
-def _fit_together(fitter: Fitter, Y: FloatArray, at: IntArray, block: Block) -> IntArray:
+def _fit_together(
+    fitter: Fitter, engine: Engine, Y: FloatArray, at: IntArray, block: Block
+) -> IntArray:
     """Fit responses ``at``, the columns of Y; return those that are better fitted alone."""
-    design, problem, criterion = fitter.design, fitter.problem, fitter.engine.criterion
-    assert criterion is not None
+    design, problem, criterion = fitter.design, fitter.problem, engine.criterion
+    assert criterion is not None  # or there would be no engine
     with np.errstate(all="ignore"):
         sums = row_responses(problem, Y, design.weights, design.offset)
     left = np.sqrt(sums.yy)
@@ -189,7 +209,7 @@ def _fit_together(fitter: Fitter, Y: FloatArray, at: IntArray, block: Block) -> 
     reduced = reduce(criterion.structure, sums)
     if len(fine) < len(at):
         reduced = reduced.part(fine)
-    fit = refit_reduced(fitter.engine, reduced)
+    fit = refit_reduced(engine, reduced)
     done = np.flatnonzero(~fit.failed)
     where = at[fine]
     for b, message in fit.messages.items():

@@ -106,7 +106,7 @@ def fit_many(
     opened = open_responses(responses, frame, data)
     named = [str(label) for label in opened.labels]
     shared = share(formula, frame, named, weights=weights, offset=offset, contrasts=contrasts)
-    whole = make_fitter(shared, None, reml=bool(reml), ddf=ddf)
+    whole = make_fitter(shared, None, reml=bool(reml), ddf=ddf, count=opened.size)
     if isinstance(whole, str):
         raise FitError(whole)
     _warn_about_columns(whole)

@@ -123,7 +123,6 @@ class Tasks(Sequence[tuple[Task]]):
         if not 0 <= at < len(self.parts):
             raise IndexError(at)
         members = self.members(at)
-        labels = tuple(map(str, self.responses.labels[members]))
         number = self.parts[at][0]
         pattern = self.patterns[number]
         fitter: Fitter | str | None = None  # made where it is used
@@ -132,12 +131,16 @@ class Tasks(Sequence[tuple[Task]]):
         elif len(members) < len(pattern.members):  # several tasks use it: made once, here
             fitter = self._fitter(number)
         Y = self.responses.read(_as_slice(members))
-        return (Task(self.shared, pattern.missing, fitter, self.reml, self.ddf, labels, Y),)
+        return (Task(self.shared, pattern.missing, fitter, self.reml, self.ddf, Y),)
 
     def _fitter(self, number: int) -> Fitter | str:
         if self._last is None or self._last[0] != number:
-            missing = self.patterns[number].missing
-            self._last = number, make_fitter(self.shared, missing, reml=self.reml, ddf=self.ddf)
+            pattern = self.patterns[number]
+            count = len(pattern.members)
+            fitter = make_fitter(
+                self.shared, pattern.missing, reml=self.reml, ddf=self.ddf, count=count
+            )
+            self._last = number, fitter
         return self._last[1]
 
 

@@ -260,5 +260,5 @@ class ManyFits(Renderable):
             below = [str(count) for count in (p_values < ALPHA).sum(axis=0).tolist()]
             columns.append(numbers(header, [*below, *("" for _ in self.parameters)]))
         frequent = Counter(message for _, message in self.failures).most_common(SHOWN_MESSAGES)
-        notes = tuple(f"Failed {count} times: {message}" for message, count in frequent)
+        notes = tuple(f"{count} failed: {message}" for message, count in frequent)
         return Document("", (Facts(tuple(facts)), Table("", tuple(columns), notes)))
