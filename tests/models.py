@@ -16,7 +16,7 @@ from ranef.covariance.chart import Factors, lower
 from ranef.design import build_design
 from ranef.design.types import Design
 from ranef.estimation import Problem, make_problem
-from ranef.linalg import coupling, levels, plan
+from ranef.linalg import kernels, levels, plan
 from ranef.typing import FloatArray
 
 ROWS = 80
@@ -38,6 +38,9 @@ SHAPES = {
     "crossed, diagonal": "y ~ x + (x || b) + (1 | a) + (x || c)",
     "cells and margins": "y ~ x + (1 | a) + (1 | b) + (1 | a:b)",
     "nested and crossed": "y ~ x + (x | top / mid) + (1 | a) + (z | c)",
+    "nested three deep plus crossed": (
+        "y ~ x + (1 | top) + (x | top:mid) + (z || top:mid:low) + (x | b) + (1 | c)"
+    ),
     "no fixed effects": "y ~ 0 + (x | a) + (1 | b)",
     "aliased columns": "y ~ x + I(2 * x) + z + I(x - z) + (x | a) + (1 | b)",
 }
@@ -50,6 +53,8 @@ class Variant:
     name: str
     chain: bool
     full: bool = False
+    later_full: bool = False
+    split: bool = False
     looped: bool = False
 
     def __str__(self) -> str:
@@ -59,7 +64,8 @@ class Variant:
 VARIANTS = (
     Variant("one dense block", chain=False),
     Variant("chain, pair map", chain=True),
-    Variant("chain, full product, loops", chain=True, full=True, looped=True),
+    Variant("chain, full product, loops", chain=True, full=True, later_full=True, looped=True),
+    Variant("chain, head and pairs, then full product", chain=True, split=True, later_full=True),
 )
 
 
@@ -69,8 +75,13 @@ def through(variant: Variant) -> Iterator[None]:
     with ExitStack() as stack:
         change = [
             (plan, "SMALL_MODEL", 0 if variant.chain else 10**9),
-            (plan, "CHAIN_FLOPS", -1.0),
-            (coupling, "FLOP_COST", 0.0 if variant.full else 1.0),
+            (plan, "CHAIN_FLOPS", -1e18),
+            (kernels, "PAIR_COST", 1.0 if variant.full or variant.split else 0.0),
+            (kernels, "CELL_COST", -1e9 if variant.split else 0.0),
+            (kernels, "SEARCH_COST", -1.0 if variant.split else 1e9),
+            (kernels, "SMALLEST_HEAD", 1),
+            (kernels, "CHANGING_PAIR_COST", 1.0 if variant.later_full else 0.0),
+            (kernels, "FLOP_COST", 1e-9),
             (levels, "FEWEST_LOOPED", 0 if variant.looped else levels.FEWEST_LOOPED),
         ]
         for module, name, value in change:

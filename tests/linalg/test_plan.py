@@ -32,11 +32,13 @@ def plan_of(shape: str, variant: Variant = CHAIN) -> Plan:
         ("nested three deep", ["top:mid:low", "top:mid", "top"], []),
         ("crossed intercepts", ["a"], ["b", "c"]),
         ("crossed vectors", ["a"], ["b", "c"]),
-        ("cells and margins", ["a:b"], ["a", "b"]),
+        ("cells and margins", ["a:b", "a"], ["b"]),
+        ("nested and crossed", ["top:mid", "top"], ["a", "c"]),
+        ("nested three deep plus crossed", ["top:mid:low", "top:mid", "top"], ["b", "c"]),
     ],
 )
 def test_chains(shape: str, chain: list[str], dense: list[str]) -> None:
-    """One factor, or factors nested in each other, form the chain; the rest is one dense block."""
+    """One factor, or factors nested in each other, form the chain; the rest is dense."""
     plan = plan_of(shape)
     names = plan.products.names
     assert [names[f] for f in plan.chain] == chain
@@ -46,7 +48,7 @@ def test_chains(shape: str, chain: list[str], dense: list[str]) -> None:
 def test_small_models_have_no_chain() -> None:
     """Few random effects go to LAPACK in one piece."""
     plan = plan_of("nested", VARIANTS[0])
-    assert plan.chain == () and plan.coupling is None and len(plan.dense) == 2
+    assert plan.chain == () and plan.coupling == {} and len(plan.dense) == 2
 
 
 def test_factors_come_by_number_of_effects() -> None:

@@ -138,30 +138,51 @@ def _dense_places(covariances: LevelCovariances, touched: list[IntArray]) -> Int
 
 
 def _chain_and_dense(covariances: LevelCovariances, touched: list[IntArray]) -> FloatArray:
-    """Return K where the first factor was eliminated before a dense block of all others.
+    """Return K where a chain of factors was eliminated before a dense block of all others.
 
-    K_ee[j, l] = [j = l] K_j + K_j B_j K_DD B_l'K_l: levels of the factor meet in the dense block.
+    Backwards: with S what comes after factor e, and N = K_e [W B] its coupling with S times K_e,
+    K_eS = -N K_SS and K_ee = K_e + N K_SS N'. A row that touches a level of e also touches the
+    levels of the chain that it belongs to, so S needs only touched levels and the dense block.
     """
-    f = covariances.f
+    f, dense = covariances.f, covariances.dense
     plan = f.plan
-    (e,) = plan.chain
-    assert covariances.dense is not None and plan.coupling is not None
-    own = f.chain[e].K
-    k, levels = len(own), touched[e]
-    m = k * len(levels)
-    rows = (np.arange(k)[:, None] * own.shape[2] + levels).ravel()
-    B = plan.coupling.B[rows].toarray().reshape(k, len(levels), -1)
-    KB = np.einsum("abl,blq->alq", own[:, :, levels], B).reshape(m, -1)
+    assert dense is not None
+    inside, across = np.zeros((0, 0)), np.zeros((0, plan.q_dense))
+    for i in reversed(range(len(plan.chain))):
+        e, later = plan.chain[i], plan.chain[i + 1 :]
+        part, levels = f.chain[e], touched[e]
+        assert part.B is not None
+        k, count, at = len(part.K), len(levels), np.arange(len(levels))
+        rows = (np.arange(k)[:, None] * part.K.shape[2] + levels).ravel()
+        to_later = [np.zeros((k, count, 0))]
+        for g in later:
+            W = np.zeros((k, count, part.W[g].shape[1], len(touched[g])))
+            parents = np.searchsorted(touched[g], plan.parents[e, g][levels])
+            W[:, at, :, parents] = part.W[g][:, :, levels].transpose(2, 0, 1)
+            to_later.append(W.reshape(k, count, -1))
+        K = part.K[:, :, levels]
+        C = _times(K, np.concatenate(to_later, axis=2))
+        D = _times(K, part.B[rows].toarray().reshape(k, count, -1))
+        beside = C @ inside + D @ across.T
+        half = C @ across + D @ dense
+        own = beside @ C.T + half @ D.T
+        own.reshape(k, count, k, count)[:, at, :, at] += K.transpose(2, 0, 1)
+        inside = np.block([[own, -beside], [-beside.T, inside]])
+        across = np.concatenate([-half, across])
     where = _dense_places(covariances, touched)
-    half = KB @ covariances.dense
-    inside = half @ KB.T
-    at = np.arange(len(levels))
-    for a in range(k):
-        for b in range(k):
-            inside[a * len(levels) + at, b * len(levels) + at] += own[a, b, levels]
-    across = -half[:, where]
-    among = covariances.dense[np.ix_(where, where)]
-    return np.block([[inside, across], [across.T, among]])
+    across = across[:, where]
+    whole = np.block([[inside, across], [across.T, dense[np.ix_(where, where)]]])
+    widths = [len(own) * len(levels) for own, levels in zip(covariances.own, touched, strict=True)]
+    found = (*plan.chain, *plan.dense)
+    starts = dict(zip(found, np.cumsum([0, *(widths[g] for g in found)]), strict=False))
+    order = np.concatenate([starts[g] + np.arange(width) for g, width in enumerate(widths)])
+    return np.asarray(whole[np.ix_(order, order)])
+
+
+def _times(K: FloatArray, blocks: FloatArray) -> FloatArray:
+    """Return K_j times the rows of every level: (k, k, J), (k, J, q) -> (k J, q)."""
+    product: FloatArray = np.einsum("abl,blq->alq", K, blocks)
+    return product.reshape(blocks.shape[0] * blocks.shape[1], -1)
 
 
 def _factorised_without(at: Rowwise, rows: IntArray) -> Share:

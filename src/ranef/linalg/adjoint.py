@@ -20,9 +20,12 @@ factor. Cost: one LAPACK potri (2/3 q_dense^3), otherwise like the elimination.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from ranef.linalg import levels
+from ranef.linalg.coupling import Coupling
 from ranef.linalg.dense import inverse_from_factor
 from ranef.linalg.elimination import Eliminated, Factorization, dense_rows, scale_columns
 from ranef.typing import FloatArray
@@ -135,36 +138,36 @@ def _chain_gradient(
     """Pass the selected inverse down the chain, from its last factor to its first."""
     plan, fixed = f.plan, len(corner)
     out: dict[int, FloatArray] = {}
-    diagonal: dict[int, FloatArray] = {}  # H_ for chain factors, (k, k, J)
-    fixed_rows: dict[int, FloatArray] = {}  # H_ between border and chain factor, (fixed, k, J)
-    across: dict[tuple[int, int], FloatArray] = {}  # H_ between nested levels, (k, k', J)
+    known = _Known({}, {}, {}, {})
     for e in reversed(plan.chain):
         part = f.chain[e]
-        shape = part.G.shape
         C = part.C[:fixed]
-        touched = np.zeros(shape)
+        touched = np.zeros(part.G.shape)
         from_border = levels.multiply_left(corner, C) if fixed else np.zeros_like(C)
-        if plan.coupling is not None:
-            touched += plan.coupling.adjoint(plan, values, shape)
-            if fixed:
-                coupled = (plan.coupling.B @ border.T).T.reshape(C.shape)
-                touched += _two_sided(coupled, C)
+        if part.B is not None:
+            coupled = (part.B @ border.T).T.reshape(C.shape) if fixed else np.zeros_like(C)
+            from_border = from_border + coupled
+            touched += _from_dense(f, e, values, border, coupled, known)
         from_parent: dict[int, FloatArray] = {}
         for g, W in part.W.items():
             parent = plan.parents[e, g]
             Wt = levels.transpose(W)
+            rows = known.border[g][:, :, parent]
             if fixed:
-                rows = fixed_rows[g][:, :, parent]
                 from_border = from_border + levels.multiply(rows, Wt)
-            V = levels.multiply(diagonal[g][:, :, parent], Wt)
+            V = levels.multiply(known.diagonal[g][:, :, parent], Wt)
             if fixed:
                 V = V + levels.multiply(levels.transpose(rows), C)
+            if part.B is not None:
+                coupling = plan.coupling[e]
+                there = known.dense[g][:, coupling.lift[g]]
+                V = V + coupling.sum_entries(there, part.B, V.shape[2])
             for h, W_h in part.W.items():
                 if h == g:
                     continue
-                link = across[g, h] if (g, h) in across else across[h, g].swapaxes(0, 1)
-                at = parent if (g, h) in across else plan.parents[e, h]
-                V = V + levels.multiply(link[:, :, at], levels.transpose(W_h))
+                link = known.between(g, h)
+                at_parent = parent if (g, h) in known.nested else plan.parents[e, h]
+                V = V + levels.multiply(link[:, :, at_parent], levels.transpose(W_h))
             from_parent[g] = V
             touched += levels.multiply(W, V)
         if fixed:
@@ -175,14 +178,66 @@ def _chain_gradient(
             levels.transpose(N), levels.transpose(levels.multiply(touched, N))
         )
         out[e] = 0.5 * (F + F.T)
-        _pass_down(e, part, touched, from_border, from_parent, diagonal, fixed_rows, across)
-    return out, diagonal
+        _pass_down(e, part, touched, from_border, from_parent, known)
+    return out, known.diagonal
 
 
-def _two_sided(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left_j'right_j + right_j'left_j for (m, k, J) blocks."""
-    half = levels.multiply(levels.transpose(left), right)
-    return half + levels.transpose(half)
+def _from_dense(
+    f: Factorization,
+    e: int,
+    values: FloatArray,
+    border: FloatArray,
+    coupled: FloatArray,
+    known: _Known,
+) -> FloatArray:
+    """Return B_j times the dense columns of H_B_j', all of them, for every level, (k, k, J).
+
+    ``coupled`` is B_j times the border's rows. Stores what factors before e will ask for; the
+    first in the chain takes a shorter way.
+    """
+    plan, part = f.plan, f.chain[e]
+    coupling, C = plan.coupling[e], part.C[: len(border)]
+    assert part.B is not None
+    shape = part.G.shape
+    if e != plan.chain[0]:
+        rows = coupling.times(plan, values, part.B) + known.above(coupling, part)
+        rows += (C[:, :, coupling.level] * border[:, None, coupling.column]).sum(axis=0)
+        K = part.K[:, :, coupling.level]
+        known.dense[e] = -levels.multiply(K, rows[:, None])[:, 0]
+        return levels.transpose(coupling.sum_entries(rows, part.B, shape[2]))
+    out = coupling.adjoint(plan, values, part.B, shape)
+    if len(border):
+        out += levels.multiply(levels.transpose(coupled), C)
+    if part.W:
+        above = coupling.sum_entries(known.above(coupling, part), part.B, shape[2])
+        out += levels.transpose(above)
+    return out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """H_ where factors earlier in the chain will ask for it.
+
+    ``diagonal[e]`` (k, k, J), ``border[e]`` (fixed, k, J), ``nested[e, g]`` (k, k', J) between a
+    level and the one it belongs to, ``dense[e]`` (k, N) at the entries of the coupling.
+    """
+
+    diagonal: dict[int, FloatArray]
+    border: dict[int, FloatArray]
+    nested: dict[tuple[int, int], FloatArray]
+    dense: dict[int, FloatArray]
+
+    def between(self, g: int, h: int) -> FloatArray:
+        """Return H_ between levels of g and h, of which one belongs to the other."""
+        return self.nested[g, h] if (g, h) in self.nested else self.nested[h, g].swapaxes(0, 1)
+
+    def above(self, coupling: Coupling, part: Eliminated) -> FloatArray:
+        """Return the sum of W H_ over the later factors g, at the coupling's entries, (k, N)."""
+        out = np.zeros((len(part.G), len(coupling.level)))
+        for g, W in part.W.items():
+            there = self.dense[g][:, coupling.lift[g]]
+            out += levels.multiply(W[:, :, coupling.level], there[:, None])[:, 0]
+        return out
 
 
 def _pass_down(
@@ -191,12 +246,10 @@ def _pass_down(
     touched: FloatArray,
     from_border: FloatArray,
     from_parent: dict[int, FloatArray],
-    diagonal: dict[int, FloatArray],
-    fixed_rows: dict[int, FloatArray],
-    across: dict[tuple[int, int], FloatArray],
+    known: _Known,
 ) -> None:
     """Store the rows of the selected inverse that factors earlier in the chain will ask for."""
-    diagonal[e] = part.K + levels.multiply(levels.multiply(part.K, touched), part.K)
-    fixed_rows[e] = -levels.multiply(from_border, part.K)
+    known.diagonal[e] = part.K + levels.multiply(levels.multiply(part.K, touched), part.K)
+    known.border[e] = -levels.multiply(from_border, part.K)
     for g, V in from_parent.items():
-        across[e, g] = -levels.transpose(levels.multiply(V, part.K))
+        known.nested[e, g] = -levels.transpose(levels.multiply(V, part.K))

@@ -1,15 +1,22 @@
-"""How eliminating the first factor updates the dense block: -sum_j B_j' K_j B_j.
+"""How eliminating a chain factor updates the dense block: -sum_j B_j' K_j B_j.
 
-B_j (k, q_dense) are the cross-products of level j with the dense factors, K_j symmetric (k, k).
-The update is linear in K. Two kernels, chosen once by predicted cost and memory:
+B_j (k, q_dense) are the cross-products of level j with the dense factors when its turn comes, K_j
+symmetric (k, k). For the first factor of the chain B does not depend on theta, so the update is
+linear in K; for later ones B has changed, on the same pattern (`ranef.linalg.pattern`). Kernels,
+chosen once by `ranef.linalg.kernels`:
 
-* `PairMap`: every pair of dense columns that meet in a level is listed once, with its coefficient;
-  the update is one sparse matrix-vector product per entry of K, its adjoint the transposed one.
-  Cost and memory: sum_j c_j (c_j + 1) / 2 for c_j dense columns in level j.
-* `FullProduct`: B is stored full and multiplied by matrix products, in slabs of levels.
+* `PairMap` (first factor): every pair of dense columns that meet in a level is listed once, with
+  its coefficient; the update is one sparse matrix-vector product per entry of K, its adjoint the
+  transposed one. Cost and memory: sum_j c_j (c_j + 1) / 2 for c_j dense columns in level j.
+* `PairList` (later factors): the same pairs, with coefficients from the B of the moment.
+* the full product: B is stored full and multiplied by matrix products, in slabs of levels.
   Cost: 2 k J q_dense^2 floating-point operations at the speed of a matrix product.
 
-Measured on InstEval (1.8 million pairs): map 2-3 ms, scipy's sparse product 14 ms, full 90 ms.
+Where a few columns are touched by most levels (films that everybody has seen), the first factor
+takes both: these columns, the *head*, are multiplied in full, pairs of the others are listed, and
+head and others meet in a sparse product. Measured on InstEval (1.8 million pairs): map 2-3 ms,
+scipy's sparse product 14 ms, full 90 ms. On a million ratings (6 040 x 3 706 levels, 150 million
+pairs): a head of 342 columns takes 0.4 s, one full product 3 s.
 """
 
 from __future__ import annotations
@@ -21,18 +28,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import sparse
 
-from ranef.linalg.crossproducts import CrossProducts
+from ranef.linalg import levels
 from ranef.linalg.dense import product
 from ranef.typing import FloatArray, IntArray
 
 if TYPE_CHECKING:
     from ranef.linalg.plan import Plan
 
-# Seconds per listed pair (forward and adjoint) and per floating-point operation, measured; only
-# their ratio matters.
-PAIR_COST = 4e-9
-FLOP_COST = 6e-11
-MOST_PAIRS = 60_000_000
 SLAB_BYTES = 1 << 27
 
 
@@ -51,78 +53,201 @@ class PairMap:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Coupling:
-    """The first chain factor's cross-products with the dense block.
+class PairList:
+    """Pairs of entries (upper, lower) and their places in the vector of dense values."""
 
-    ``B`` (k J, q_dense) sparse, row a * J + level; ``pair_map`` or None for the full product;
-    ``full`` (J, k, q_dense) or None where that would be large.
+    upper: IntArray
+    lower: IntArray
+    target: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Split:
+    """B by columns: the head (k J, h), the others (k J, q_dense - h), and which these are."""
+
+    front: sparse.csr_array
+    rest: sparse.csr_array
+    others: IntArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Coupling:
+    """A chain factor's cross-products with the dense block.
+
+    Attributes
+    ----------
+    B : sparse (k J, q_dense)
+        Row a * J + level; as in the data.
+    level, column : int arrays (N,)
+        Of every entry; B.data are their values, (k, N) flattened.
+    lift : dict later chain factor -> int array (N,)
+        The entry of the level it belongs to there, in the same column.
+    head : int array (h,)
+        Columns that are multiplied in full; for later factors all or none.
+    kernel : PairMap, PairList, or None
+        Pairs of the other columns; None where there are no others.
+    split : Split or None
+        Where the head is only a part.
+    full : float64 array (J, k, h) or None
+        The head of B in full, where it does not change and is not large.
     """
 
     B: sparse.csr_array
-    pair_map: PairMap | None
+    level: IntArray
+    column: IntArray
+    lift: dict[int, IntArray]
+    head: IntArray
+    kernel: PairMap | PairList | None = None
+    split: Split | None = None
     full: FloatArray | None = None
 
-    def update(self, plan: Plan, K: FloatArray, values: FloatArray) -> None:
-        """Subtract sum_j B_j' K_j B_j from the vector of dense values, in place."""
-        if self.pair_map is not None:
-            total = np.zeros(len(values))
-            for s, (x, y) in enumerate(_symmetric(K.shape[0])):
-                total += self.pair_map.maps[s] @ K[x, y]
-            for pair in plan.pairs:
-                if pair.diagonal:
-                    _mirror(pair.view(total))
-            values -= total
-            return
-        q = self.B.shape[1]
-        full = np.zeros((q, q))
-        for slab, B in self._slabs(K.shape[0]):
-            KB = np.matmul(K[:, :, slab].transpose(2, 0, 1), B)
-            full += product(B.reshape(-1, q).T, KB.reshape(-1, q))
-        row, col = np.divmod(plan.position, plan.size)  # row and column of a symmetric matrix
-        values -= full[row, col]
+    def values(self, B: sparse.csr_array) -> FloatArray:
+        """Return the values of the entries, (k, N), as a view of B."""
+        entries: FloatArray = B.data.reshape(-1, len(self.level))
+        return entries
 
-    def adjoint(self, plan: Plan, weights: FloatArray, shape: tuple[int, int, int]) -> FloatArray:
+    def with_values(self, values: FloatArray) -> sparse.csr_array:
+        """Return B with other values of its entries, (k, N)."""
+        return sparse.csr_array((values.ravel(), self.B.indices, self.B.indptr), shape=self.B.shape)
+
+    def update(self, plan: Plan, K: FloatArray, B: sparse.csr_array, values: FloatArray) -> None:
+        """Subtract sum_j B_j' K_j B_j from the vector of dense values, in place."""
+        if len(self.head):
+            self._update_head(plan, K, B, values)
+        if self.kernel is None:
+            return
+        if isinstance(self.kernel, PairMap):
+            total = np.zeros(len(values))
+            for s, (x, y) in enumerate(symmetric(K.shape[0])):
+                total += self.kernel.maps[s] @ K[x, y]
+        else:
+            pairs, entries = self.kernel, self.values(B)
+            KB = levels.multiply(K[:, :, self.level], entries[:, None])[:, 0]
+            weights = np.zeros(len(pairs.target))
+            for left, right in zip(entries, KB, strict=True):
+                weights += left[pairs.upper] * right[pairs.lower]
+            total = np.zeros(len(values))
+            total += np.bincount(pairs.target, weights=weights, minlength=len(values))
+        for pair in plan.pairs:
+            if pair.diagonal:
+                _mirror(pair.view(total))
+        values -= total
+
+    def adjoint(
+        self, plan: Plan, weights: FloatArray, B: sparse.csr_array, shape: tuple[int, int, int]
+    ) -> FloatArray:
         """Return B_j H B_j' per level, (k, k, J), for H given on the pattern of dense values."""
         k = shape[0]
-        out = np.empty(shape)
-        if self.pair_map is not None:
-            weighted = weights * self.pair_map.weight
-            for s, (x, y) in enumerate(_symmetric(k)):
-                out[x, y] = self.pair_map.transposed[s] @ weighted
+        if isinstance(self.kernel, PairList):
+            return self.sum_entries(self.times(plan, weights, B), B, shape[2])
+        out = np.zeros(shape)
+        if self.kernel is not None:
+            weighted = weights * self.kernel.weight
+            for s, (x, y) in enumerate(symmetric(k)):
+                out[x, y] = self.kernel.transposed[s] @ weighted
                 if x != y:
                     out[x, y] *= 0.5
                     out[y, x] = out[x, y]
-            return out
-        q = self.B.shape[1]
-        full = np.zeros((q, q))
-        row, col = np.divmod(plan.position, plan.size)
-        full[row, col] = weights
-        full[col, row] = weights
-        for slab, B in self._slabs(k):
-            HB = product(B.reshape(-1, q), full).reshape(B.shape)
-            out[:, :, slab] = np.matmul(HB, B.swapaxes(1, 2)).transpose(1, 2, 0)
+        if len(self.head):
+            self._add_head(plan, weights, B, out)
         return out
 
-    def _slabs(self, k: int) -> Iterator[tuple[slice, FloatArray]]:
-        """Yield B in full, (levels, k, q_dense), for slices of the levels."""
-        levels, q = self.B.shape[0] // k, self.B.shape[1]
+    def _update_head(
+        self, plan: Plan, K: FloatArray, B: sparse.csr_array, values: FloatArray
+    ) -> None:
+        q, h = B.shape[1], len(self.head)
+        own = np.zeros((h, h))
+        beside = np.zeros((q - h, h))
+        for slab, rows, part in self._slabs(K.shape[0], B):
+            KB = np.matmul(K[:, :, slab].transpose(2, 0, 1), part)
+            own += product(part.reshape(-1, h).T, KB.reshape(-1, h))
+            if self.split is not None:
+                by_column = np.ascontiguousarray(KB.swapaxes(0, 1)).reshape(-1, h)
+                beside += self.split.rest[rows].T @ by_column
+        full = np.zeros((plan.size, plan.size))  # symmetric, so the order of axes does not matter
+        if self.split is None:
+            full[:q, :q] = own
+        else:
+            full[self.head[:, None], self.head] = own
+            full[self.split.others[:, None], self.head] = beside
+            full[self.head[:, None], self.split.others] = beside.T
+        values -= full.ravel()[plan.position]
+
+    def _add_head(
+        self, plan: Plan, weights: FloatArray, B: sparse.csr_array, out: FloatArray
+    ) -> None:
+        full, h = _full(plan, weights), len(self.head)
+        own = full if self.split is None else full[self.head[:, None], self.head]
+        for slab, rows, part in self._slabs(len(out), B):
+            HB = product(part.reshape(-1, h), own).reshape(part.shape)
+            if self.split is not None:  # twice: the other half is the transpose
+                across = self.split.rest[rows] @ full[self.split.others[:, None], self.head]
+                HB += 2.0 * across.reshape(len(out), -1, h).swapaxes(0, 1)
+            touched = np.matmul(HB, part.swapaxes(1, 2)).transpose(1, 2, 0)
+            out[:, :, slab] += 0.5 * (touched + touched.swapaxes(0, 1))
+
+    def times(self, plan: Plan, weights: FloatArray, B: sparse.csr_array) -> FloatArray:
+        """Return B_j H at the entries, (k, N), for H given on the pattern of dense values."""
+        entries = self.values(B)
+        out = np.empty_like(entries)
+        if isinstance(self.kernel, PairList):
+            upper, lower = self.kernel.upper, self.kernel.lower
+            H = weights[self.kernel.target]
+            apart = np.where(upper == lower, 0.0, H)
+            for x, b in enumerate(entries):
+                out[x] = np.bincount(lower, weights=b[upper] * H, minlength=len(b))
+                out[x] += np.bincount(upper, weights=b[lower] * apart, minlength=len(b))
+            return out
+        full, k = _full(plan, weights), len(entries)
+        for slab, _, part in self._slabs(k, B):
+            HB = product(part.reshape(-1, len(full)), full).reshape(part.shape)
+            mine = slice(*np.searchsorted(self.level, [slab.start, slab.stop]))
+            out[:, mine] = HB[self.level[mine] - slab.start, :, self.column[mine]].T
+        return out
+
+    def sum_entries(self, left: FloatArray, B: sparse.csr_array, levels: int) -> FloatArray:
+        """Return the sum over entries of every level of left B', (l, N) -> (l, k, J)."""
+        entries = self.values(B)
+        out = np.empty((len(left), len(entries), levels))
+        for x, row in enumerate(left):
+            for y, b in enumerate(entries):
+                out[x, y] = np.bincount(self.level, weights=row * b, minlength=levels)
+        return out
+
+    def _slabs(
+        self, k: int, B: sparse.csr_array
+    ) -> Iterator[tuple[slice, slice | IntArray, FloatArray]]:
+        """Yield slices of the levels, their rows of B, and its head in full, (levels, k, h)."""
+        levels, h = B.shape[0] // k, len(self.head)
         if self.full is not None:
-            yield slice(0, levels), self.full
+            yield slice(0, levels), slice(None), self.full
             return
-        step = max(1, SLAB_BYTES // (8 * k * max(1, q)))
+        front = B if self.split is None else self.split.front
+        step = max(1, SLAB_BYTES // (8 * k * max(1, h)))
         for first in range(0, levels, step):
             slab = slice(first, min(first + step, levels))
-            rows = np.arange(k)[:, None] * levels + np.arange(slab.start, slab.stop)
-            yield slab, _by_level(self.B[rows.ravel()], k)
+            rows = (np.arange(k)[:, None] * levels + np.arange(slab.start, slab.stop)).ravel()
+            yield slab, rows, by_level(front[rows], k)
 
 
-def _by_level(B: sparse.csr_array, k: int) -> FloatArray:
+def _full(plan: Plan, weights: FloatArray) -> FloatArray:
+    """Return the symmetric dense block of which ``weights`` are the lower triangle."""
+    full = np.zeros(plan.size**2)
+    full[plan.position] = weights
+    half = full.reshape(plan.size, plan.size)[: plan.q_dense, : plan.q_dense]
+    both = half + half.T
+    both.ravel()[:: plan.q_dense + 1] *= 0.5
+    return both
+
+
+def by_level(B: sparse.csr_array, k: int) -> FloatArray:
     """Return sparse rows a * levels + level in full, (levels, k, q_dense)."""
     full = B.toarray().reshape(k, -1, B.shape[1])
     return np.ascontiguousarray(full.swapaxes(0, 1))
 
 
-def _symmetric(k: int) -> list[tuple[int, int]]:
+def symmetric(k: int) -> list[tuple[int, int]]:
+    """Return the entries (x, y), x <= y, of a symmetric matrix of size k."""
     return [(x, y) for x in range(k) for y in range(x, k)]
 
 
@@ -131,184 +256,3 @@ def _mirror(blocks: FloatArray) -> None:
     for a in range(blocks.shape[0]):
         for b in range(a):
             blocks[b, a] = blocks[a, b]
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Entries:
-    """Non-zero columns of every level: sorted by level, then dense block, then column.
-
-    ``pointer`` (J + 1,), ``block`` (N,) number of the (factor, level) block, ``inner`` (N,) column
-    within the block, ``values`` (k, N).
-    """
-
-    pointer: IntArray
-    block: IntArray
-    inner: IntArray
-    values: FloatArray
-
-
-def make_coupling(
-    products: CrossProducts, first: int, dense: tuple[int, ...]
-) -> tuple[Coupling, dict[tuple[int, int], tuple[IntArray, IntArray]]]:
-    """Return the coupling of factor ``first`` and the level pairs it connects.
-
-    Returns
-    -------
-    coupling : Coupling
-    block_pairs : dict (g, h) -> (levels of g, levels of h)
-        Off-diagonal level pairs of the dense block, g >= h, in the order of the dense values.
-    """
-    k, _, levels = products.A[first].shape
-    widths = [products.A[g].shape[0] for g in dense]
-    counts = [products.A[g].shape[2] for g in dense]
-    block_start = np.concatenate([[0], np.cumsum(counts)])
-    entries = _entries(products, first, dense, block_start)
-    B = _sparse_rows(entries, k, levels, widths, counts, block_start)
-    touched = np.diff(entries.pointer).astype(np.int64)
-    pair_count = int((touched * (touched + 1) // 2).sum())
-    q_dense = B.shape[1]
-    symmetric = k * (k + 1) // 2
-    map_cost = PAIR_COST * pair_count * symmetric
-    full_cost = FLOP_COST * 4.0 * k * levels * q_dense**2
-    if map_cost > full_cost or pair_count * symmetric > MOST_PAIRS:
-        small = 8 * k * levels * q_dense <= SLAB_BYTES
-        return Coupling(B, None, _by_level(B, k) if small else None), _all_pairs(dense, counts)
-    upper, lower = _pairs_within(entries.pointer, touched)
-    blocks = int(block_start[-1])
-    key = entries.block[upper].astype(np.int64)
-    key *= blocks
-    key += entries.block[lower]
-    seen = np.zeros(blocks * blocks, dtype=bool)
-    seen[key] = True
-    block_pairs, lookup, length, stride = _layout(seen, blocks, dense, widths, counts, block_start)
-    target = lookup[key]
-    if max(widths) > 1:
-        inner_width = np.repeat(widths, counts)[entries.block]
-        step = entries.inner[upper] * inner_width[lower] + entries.inner[lower]
-        target = target + step * stride[key]
-    weight = np.full(length, 2.0)
-    weight[target[upper == lower]] = 1.0
-    indices = target.astype(np.int32)
-    pointer = np.concatenate([[0], np.cumsum(touched * (touched + 1) // 2)]).astype(np.int32)
-    maps, transposed = [], []
-    for x, y in _symmetric(k):
-        data = entries.values[x][upper] * entries.values[y][lower]
-        if x != y:
-            data += entries.values[y][upper] * entries.values[x][lower]
-        maps.append(sparse.csc_array((data, indices, pointer), shape=(length, levels)))
-        transposed.append(sparse.csr_array((data, indices, pointer), shape=(levels, length)))
-    return Coupling(B, PairMap(tuple(maps), tuple(transposed), weight)), block_pairs
-
-
-def _entries(
-    products: CrossProducts, first: int, dense: tuple[int, ...], block_start: IntArray
-) -> _Entries:
-    level, block, inner, values = [], [], [], []
-    for number, g in enumerate(dense):
-        pair = products.pairs[first, g]  # the chain beside a dense block is the first factor
-        rows, cols, v = pair.rows, pair.cols, pair.values
-        width = v.shape[1]
-        level.append(np.repeat(rows, width))
-        block.append(np.repeat(cols + np.int32(block_start[number]), width))
-        inner.append(np.tile(np.arange(width, dtype=np.int32), len(rows)))
-        values.append(v.swapaxes(1, 2).reshape(v.shape[0], -1))
-    levels = np.concatenate(level)
-    order = np.argsort(levels, kind="stable")  # a merge of sorted runs; keeps blocks in order
-    count = products.A[first].shape[2]
-    pointer = np.concatenate([[0], np.cumsum(np.bincount(levels, minlength=count))])
-    return _Entries(
-        pointer,
-        np.concatenate(block)[order],
-        np.concatenate(inner)[order],
-        np.concatenate(values, axis=1)[:, order],
-    )
-
-
-def _sparse_rows(
-    entries: _Entries,
-    k: int,
-    levels: int,
-    widths: list[int],
-    counts: list[int],
-    block_start: IntArray,
-) -> sparse.csr_array:
-    """Return B (k J, q_dense) as CSR from the entries of every level."""
-    sizes = np.array(widths) * np.array(counts)
-    offset = np.concatenate([[0], np.cumsum(sizes)])[:-1]
-    factor = np.repeat(np.arange(len(counts)), counts)[entries.block]
-    level_in = entries.block - block_start[factor]
-    column = offset[factor] + entries.inner * np.array(counts)[factor] + level_in
-    nnz = len(column)
-    pointer = np.concatenate(
-        [entries.pointer[:-1] + a * nnz for a in range(k)] + [np.array([k * nnz])]
-    )
-    return sparse.csr_array(
-        (entries.values.ravel(), np.tile(column, k).astype(np.int32), pointer.astype(np.int32)),
-        shape=(k * levels, int(sizes.sum())),
-    )
-
-
-def _pairs_within(pointer: IntArray, touched: IntArray) -> tuple[IntArray, IntArray]:
-    """Return every pair of entries (i >= j) of the same level, in the order of the levels."""
-    start = np.repeat(pointer[:-1], touched)
-    rank = np.arange(pointer[-1]) - start + 1
-    upper = np.repeat(np.arange(pointer[-1], dtype=np.int32), rank)
-    ends = np.cumsum(rank)
-    lower = np.arange(ends[-1] if len(ends) else 0, dtype=np.int32)
-    lower -= np.repeat((ends - rank - start).astype(np.int32), rank)
-    return upper, lower
-
-
-def _layout(
-    seen: np.ndarray,
-    blocks: int,
-    dense: tuple[int, ...],
-    widths: list[int],
-    counts: list[int],
-    block_start: IntArray,
-) -> tuple[dict[tuple[int, int], tuple[IntArray, IntArray]], IntArray, int, IntArray]:
-    """Give every touched level pair its place in the vector of dense values.
-
-    Diagonal blocks of all factors come first, as in `ranef.linalg.plan`.
-    """
-    lookup = np.zeros(blocks * blocks, dtype=np.int32)
-    stride = np.zeros(blocks * blocks if max(widths) > 1 else 0, dtype=np.int32)
-    start = 0
-    for number, count in enumerate(counts):
-        diagonal = np.arange(block_start[number], block_start[number + 1]) * (blocks + 1)
-        lookup[diagonal] = start + np.arange(count, dtype=np.int32)
-        if len(stride):
-            stride[diagonal] = count
-        start += widths[number] ** 2 * count
-        seen[diagonal] = False
-    table = seen.reshape(blocks, blocks)
-    block_pairs = {}
-    for i, g in enumerate(dense):
-        for j, h in enumerate(dense[: i + 1]):
-            part = table[block_start[i] : block_start[i + 1], block_start[j] : block_start[j + 1]]
-            rows, cols = np.nonzero(part)
-            if len(rows) == 0:
-                continue
-            keys = (rows + block_start[i]) * blocks + cols + block_start[j]
-            lookup[keys] = start + np.arange(len(rows), dtype=np.int32)
-            if len(stride):
-                stride[keys] = len(rows)
-            start += widths[i] * widths[j] * len(rows)
-            block_pairs[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
-    return block_pairs, lookup, start, stride
-
-
-def _all_pairs(
-    dense: tuple[int, ...], counts: list[int]
-) -> dict[tuple[int, int], tuple[IntArray, IntArray]]:
-    """Return the full lower triangle of the dense block as level pairs."""
-    out = {}
-    for i, g in enumerate(dense):
-        for j, h in enumerate(dense[: i + 1]):
-            if i == j:
-                rows, cols = np.tril_indices(counts[i], -1)
-            else:
-                rows, cols = np.divmod(np.arange(counts[i] * counts[j]), counts[j])
-            if len(rows):
-                out[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
-    return out

@@ -7,8 +7,8 @@ eliminated by
     H  <- H - B_j K_j B_j'                                    (everything it touches)
     logdet += log|I + T'G_j T|
 
-where G_j is Z_j'Z_j less what earlier eliminations took away. The dense block and the border
-[Q y0] remain:
+where G_j is Z_j'Z_j less what earlier eliminations took away, and so is B_j. The dense block and
+the border [Q y0] remain:
 
     S = T'H T + I (identity on random rows only) = L L',      one LAPACK potrf.
 
@@ -23,6 +23,7 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from scipy import sparse
 from scipy.linalg import lapack
 
 from ranef.linalg import levels
@@ -42,6 +43,8 @@ class Eliminated:
         Its border at that time, and C K.
     W, KW : dict later chain factor -> float64 array (k, k', J)
         Its coupling with the level of a later chain factor it belongs to, and K W.
+    B : sparse (k J, q_dense) or None
+        Its coupling with the dense block at that time, row a * J + level.
     """
 
     G: FloatArray
@@ -50,6 +53,7 @@ class Eliminated:
     CK: FloatArray
     W: dict[int, FloatArray]
     KW: dict[int, FloatArray]
+    B: sparse.csr_array | None
 
     def residual(self) -> FloatArray:
         """Return N_j = I - K_j G_j, (k, k, J): what elimination leaves of a level's effects."""
@@ -126,6 +130,9 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
     G = {e: products.A[e] for e in plan.chain}
     C = {e: products.C[e] for e in plan.chain}
     W = dict(plan.couplings)
+    B = {e: coupling.B for e, coupling in plan.coupling.items()}
+    if B:
+        values = values.copy()
     for i, e in enumerate(plan.chain):
         M = levels.multiply_right(levels.multiply_left(T[e].T, G[e]), T[e])
         for a in range(M.shape[0]):
@@ -149,11 +156,12 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
             C[g] = C[g] - add_by_level(parent, levels.multiply(C[e], KW[g]), count)
             for h in later[j + 1 :]:
                 W[g, h] = W[g, h] - add_by_level(parent, levels.multiply(Wt, KW[h]), count)
-        if plan.coupling is not None:
-            values = values.copy()
-            plan.coupling.update(plan, K, values)
-            border = border - CK.reshape(CK.shape[0], -1) @ plan.coupling.B
-        chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW)
+        if e in B:
+            plan.coupling[e].update(plan, K, B[e], values)
+            border = border - CK.reshape(CK.shape[0], -1) @ B[e]
+            for g in later:
+                B[g] = _hand_on(plan, e, g, B[e], B[g], KW[g])
+        chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW, B.get(e))
     L, TH = _assemble(plan, T, values, border, corner)
     L, info = lapack.dpotrf(L, lower=1, clean=0, overwrite_a=1)
     if info != 0:
@@ -173,6 +181,21 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         logdet_fixed=2.0 * float(logs[q:-1].sum()),
         r2=float(L[-1, -1]) ** 2,
     )
+
+
+def _hand_on(
+    plan: Plan,
+    e: int,
+    g: int,
+    B_e: sparse.csr_array,
+    B_g: sparse.csr_array,
+    KW: FloatArray,
+) -> sparse.csr_array:
+    """Return B_g less the sum of W_j'K_j B_j over the levels j of e that belong to each level."""
+    own, above = plan.coupling[e], plan.coupling[g]
+    entries = above.values(B_g)
+    taken = levels.multiply(levels.transpose(KW)[:, :, own.level], own.values(B_e)[:, None])
+    return above.with_values(entries - add_by_level(own.lift[g], taken, entries.shape[1])[:, 0])
 
 
 def _assemble(

@@ -66,8 +66,8 @@ def projected_products(
         for g in plan.chain[i + 1 :]:
             count = products.A[g].shape[2]
             X[g] = X[g] - add_by_level(plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count)
-        if plan.coupling is not None:
-            fill = flat @ plan.coupling.B
+        if part.B is not None:
+            fill = flat @ part.B
             for g in plan.dense:
                 X[g] = X[g] - fill[:, dense_rows(plan, g)].reshape(X[g].shape)
     right = np.zeros((plan.size, m), order="F")  # the response's row stays zero, and is left out

@@ -2,8 +2,8 @@
 
 Levels of one factor never touch each other, so a factor can be eliminated as J small problems at
 once. A second factor can follow in the same way if every level of the factors before it belongs
-to one of its levels (nested designs): these are the *chain*. All other factors form one dense
-block, kept on the pattern of level pairs that can be non-zero:
+to one of its levels (pupils, schools, districts): these are the *chain*. All other factors form
+one dense block, kept on the pattern of level pairs that can be non-zero:
 
     rows of the dense block: offset[g] + a * J_g + level,   a = 0 .. k_g - 1
 
@@ -12,7 +12,8 @@ last, with the positions of their entries in the lower triangle of the dense Cho
 
 Small models skip the chain altogether: one LAPACK call on the whole matrix is cheaper than many
 small numpy calls. That holds for q up to `SMALL_MODEL`, and for crossed factors as long as the
-chain would save fewer than `CHAIN_FLOPS` floating-point operations (about a millisecond).
+chain would save fewer than `CHAIN_FLOPS` floating-point operations (about a millisecond). Beside a
+dense block, the chain goes on as long as that saves more than the elimination is predicted to cost.
 """
 
 from __future__ import annotations
@@ -22,8 +23,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.errors import FitError
-from ranef.linalg.coupling import Coupling, make_coupling
+from ranef.linalg.coupling import Coupling
 from ranef.linalg.crossproducts import CrossProducts
+from ranef.linalg.kernels import FLOP_COST, make_couplings, predicted_cost
+from ranef.linalg.pattern import BlockPairs, oriented
 from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
@@ -91,8 +94,8 @@ class Plan:
         Values of the dense block before elimination.
     border : float64 array (p + 1, q_dense)
         Border of the dense block before elimination.
-    coupling : Coupling or None
-        How the first chain factor updates the dense block.
+    coupling : dict chain factor -> Coupling
+        How it updates the dense block; empty where there is none.
     """
 
     products: CrossProducts
@@ -107,7 +110,7 @@ class Plan:
     position: IntArray
     start_values: FloatArray
     border: FloatArray
-    coupling: Coupling | None
+    coupling: dict[int, Coupling]
     whole: bool
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -141,9 +144,14 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         q_dense += effects[g]
     size = q_dense + products.p + 1
     _check_memory(products, dense, size, memory_limit)
-    coupling, block_pairs = None, _observed(products, dense)
+    nesting = {
+        (e, g): _nesting(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
+    }
+    parents = {link: parent for link, (parent, _) in nesting.items()}
+    coupling: dict[int, Coupling] = {}
+    block_pairs = _observed(products, dense)
     if chain and dense:
-        coupling, block_pairs = make_coupling(products, chain[0], dense)
+        coupling, block_pairs = make_couplings(products, chain, dense, parents)
     pairs = _dense_pairs(products, block_pairs, offset, size)
     position = np.concatenate([pair.position for pair in pairs] or [np.zeros(0, dtype=np.intp)])
     values = np.zeros(len(position))
@@ -154,9 +162,6 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         or [np.zeros((products.p + 1, 0))],
         axis=1,
     )
-    nesting = {
-        (e, g): _nesting(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
-    }
     return Plan(
         products,
         chain,
@@ -164,7 +169,7 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         offset,
         q_dense,
         size,
-        {link: parent for link, (parent, _) in nesting.items()},
+        parents,
         {link: values for link, (_, values) in nesting.items()},
         pairs,
         position,
@@ -185,10 +190,11 @@ def _key(f: int, g: int) -> tuple[int, int]:
 
 
 def _chain(products: CrossProducts, effects: list[int]) -> tuple[int, ...]:
-    """Return the first factor and, if all factors are nested in each other, all of them.
+    """Return the factors to eliminate level by level, in order. Empty for small models.
 
-    Factor e is nested in g when there are as many observed pairs as levels of e. A chain of more
-    than one factor is used only where nothing is left for the dense block. Empty for small models.
+    Factor e is nested in g when there are as many observed pairs as levels of e. If all factors
+    are nested in each other, all are in the chain. Otherwise the first is, then the largest in
+    which the ones before are nested, and so on while that pays.
     """
     count, q = len(products.A), sum(effects)
     if q <= SMALL_MODEL:
@@ -201,18 +207,34 @@ def _chain(products: CrossProducts, effects: list[int]) -> tuple[int, ...]:
     order = sorted(range(count), key=lambda f: -products.A[f].shape[2])
     if all(nested(e, g) for i, e in enumerate(order) for g in order[i + 1 :]):
         return tuple(order)
-    rest = q - effects[0]
-    return () if q**3 - rest**3 <= CHAIN_FLOPS else (0,)
+    chain = [0]
+    if q**3 - (q - effects[0]) ** 3 <= CHAIN_FLOPS:
+        return ()
+    while True:
+        left = [g for g in range(count) if g not in chain]
+        wider = [g for g in left if all(nested(e, g) for e in chain)]
+        if not wider or not _pays(products, wider[0], left, effects):
+            return tuple(chain)
+        chain.append(wider[0])
+
+
+def _pays(products: CrossProducts, e: int, left: list[int], effects: list[int]) -> bool:
+    """Return whether eliminating e too costs less than keeping it in the dense block."""
+    before = sum(effects[g] for g in left)
+    after = before - effects[e]
+    touched = np.zeros(products.A[e].shape[2], dtype=np.int64)
+    for g in left:
+        if g != e:
+            rows, _, values = oriented(products, e, g)
+            touched += values.shape[1] * np.bincount(rows, minlength=len(touched))
+    cost = min(predicted_cost(products.A[e].shape, touched, after, False))
+    return FLOP_COST * (before**3 - after**3 - CHAIN_FLOPS) >= cost
 
 
 def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatArray]:
     """Return the level of g that every level of e belongs to, and their cross-products."""
-    if e < g:
-        pair = products.pairs[e, g]
-        return pair.cols, pair.values
-    pair = products.pairs[g, e]  # stored by the other factor: bring them into the order of e
-    order = np.argsort(pair.cols)
-    return pair.rows[order], pair.values.swapaxes(0, 1)[:, :, order]
+    _, parent, values = oriented(products, e, g)
+    return parent, values
 
 
 def _check_memory(
@@ -231,9 +253,6 @@ def _check_memory(
             f"{needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB are available. Use fewer levels, "
             "random-effects columns or fixed effects there, or a machine with more memory."
         )
-
-
-BlockPairs = dict[tuple[int, int], tuple["IntArray", "IntArray"]]
 
 
 def _observed(products: CrossProducts, dense: tuple[int, ...]) -> BlockPairs:

@@ -96,8 +96,8 @@ def _back_substitute(
         r = np.tensordot(weights, part.C, axes=1)
         for g, W in part.W.items():
             r -= levels.multiply(b[g][:, :, plan.parents[e, g]], levels.transpose(W))
-        if plan.coupling is not None:
-            r -= (plan.coupling.B @ effects.T).T.reshape(r.shape)
+        if part.B is not None:
+            r -= (part.B @ effects.T).T.reshape(r.shape)
         b[e] = levels.multiply(r, part.K)
         t[e] = r - levels.multiply(b[e], part.G)
     count = range(len(f.T))

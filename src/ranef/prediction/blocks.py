@@ -5,8 +5,9 @@ pattern of the data alone; new data may ask for any pair. With the elimination o
 `ranef.linalg.elimination` (R: what level j of a chain factor touches)
 
     dense block:      K_DD = T inv(S) T'
-    chain and dense:  K_eD[j, :] = -K_j B_j K_DD
-    within a chain:   K_e.[j, l] = -K_j sum_h W_h K_h.[parent_h(j), l],   K_ee[j, j] known
+    chain and dense:  K_eD[j, :] = -K_j (B_j K_DD + sum_h W_h K_hD[parent_h(j), :])
+    within a chain:   K_e.[j, l] = -K_j (B_j K_D.[:, l] + sum_h W_h K_h.[parent_h(j), l]),
+                      K_ee[j, j] known
 
 Cost: one inverse of the dense block, B_j K_DD for the levels asked for, O(k^2) per pair.
 """
@@ -63,9 +64,7 @@ class LevelCovariances:
         return int(self.own[g].shape[2])
 
     def _chain_dense(self, e: int, g: int, at_e: IntArray, at_g: IntArray) -> FloatArray:
-        plan, K = self.f.plan, self.f.chain[e].K
-        assert self.dense is not None and plan.coupling is not None
-        k, count = len(K), self._count(e)
+        k, plan = len(self.own[e]), self.f.plan
         out = np.empty((k, len(self.own[g]), len(at_e)))
         wanted, place = np.unique(at_e, return_inverse=True)
         order = np.argsort(place, kind="stable")
@@ -75,11 +74,22 @@ class LevelCovariances:
             slab = wanted[start : start + step]
             first, last = np.searchsorted(place[order], [start, start + len(slab)])
             mine = order[first:last]
-            rows = (np.arange(k)[:, None] * count + slab).ravel()
-            BK = (plan.coupling.B[rows] @ self.dense).reshape(k, len(slab), plan.q_dense)
-            touched = BK[:, place[mine] - start, columns[:, mine]]  # (k, k_g, rows)
-            out[:, :, mine] = -levels.multiply(K[:, :, at_e[mine]], touched)
+            rows = self._dense_rows(e, slab)
+            out[:, :, mine] = rows[:, place[mine] - start, columns[:, mine]]
         return out
+
+    def _dense_rows(self, e: int, at: IntArray) -> FloatArray:
+        """Return K between levels of a chain factor and the dense block, (k, m, q_dense)."""
+        plan, part = self.f.plan, self.f.chain[e]
+        assert self.dense is not None and part.B is not None
+        rows = (np.arange(len(part.K))[:, None] * self._count(e) + at).ravel()
+        touched = (part.B[rows] @ self.dense).reshape(len(part.K), len(at), plan.q_dense)
+        for g, W in part.W.items():
+            parents, place = np.unique(plan.parents[e, g][at], return_inverse=True)
+            above = self._dense_rows(g, parents)[:, place]
+            touched += np.einsum("klm,lmq->kmq", W[:, :, at], above)
+        result: FloatArray = -np.einsum("klm,lmq->kmq", part.K[:, :, at], touched)
+        return result
 
     def _nested(self, g: int, h: int, at_g: IntArray, at_h: IntArray) -> FloatArray:
         """Return K between levels of chain factors, up the chain until they meet or it ends."""
@@ -93,13 +103,31 @@ class LevelCovariances:
         if g == h:
             apart = at_g != at_h
             out[:, :, ~apart] = self.own[g][:, :, at_g[~apart]]
-        if part.W and apart.any():
+        if apart.any() and (part.W or part.B is not None):
             a, b = at_g[apart], at_h[apart]
             touched = np.zeros((len(part.K), len(self.own[h]), len(a)))
             for parent, W in part.W.items():
                 above = self._nested(parent, h, plan.parents[g, parent][a], b)
                 touched += levels.multiply(W[:, :, a], above)
+            if part.B is not None:
+                touched += self._through_dense(g, h, a, b)
             out[:, :, apart] = -levels.multiply(part.K[:, :, a], touched)
+        return out
+
+    def _through_dense(self, g: int, h: int, at_g: IntArray, at_h: IntArray) -> FloatArray:
+        """Return B_j K_D. for levels ``at_g`` of g and ``at_h`` of h, both in the chain."""
+        B = self.f.chain[g].B
+        assert B is not None
+        k, k_h, q = len(self.own[g]), len(self.own[h]), self.f.plan.q_dense
+        out = np.empty((k, k_h, len(at_g)))
+        step = max(1, SLAB_BYTES // (8 * (k + k_h) * q))
+        for start in range(0, len(at_g), step):
+            slab = slice(start, start + step)
+            wanted, place = np.unique(at_h[slab], return_inverse=True)
+            there = self._dense_rows(h, wanted)[:, place]
+            rows = (np.arange(k)[:, None] * self._count(g) + at_g[slab]).ravel()
+            here = B[rows].toarray().reshape(k, -1, q)
+            out[:, :, slab] = np.einsum("kmq,lmq->klm", here, there)
         return out
 
 

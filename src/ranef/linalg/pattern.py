@@ -1,0 +1,258 @@
+"""What every level of a chain factor touches in the dense block, and where that is stored.
+
+An *entry* is a column of the dense block in which a level has cross-products that can be non-zero.
+They are the observed pairs of levels: when a factor that comes earlier in the chain is eliminated,
+its levels hand on what they touch, but a level touches in the data whatever its nested levels do.
+So cross-products change during the elimination and their pattern does not.
+
+Two entries of a level are a pair: eliminating the level adds to that element of the dense block.
+Pairs of the last chain factor include those of all factors before it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from ranef.linalg.crossproducts import CrossProducts
+from ranef.typing import FloatArray, IntArray
+
+PAIRS_PER_SLAB = 1 << 18
+
+BlockPairs = dict[tuple[int, int], tuple[IntArray, IntArray]]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Frame:
+    """The dense factors, their columns per level, levels, and first (factor, level) block."""
+
+    dense: tuple[int, ...]
+    widths: tuple[int, ...]
+    counts: tuple[int, ...]
+    block_start: IntArray
+
+    @property
+    def blocks(self) -> int:
+        """Number of (factor, level) blocks."""
+        return int(self.block_start[-1])
+
+    @property
+    def columns(self) -> int:
+        """Number of columns, q_dense."""
+        return sum(k * J for k, J in zip(self.widths, self.counts, strict=True))
+
+
+def make_frame(products: CrossProducts, dense: tuple[int, ...]) -> Frame:
+    """Return the frame of the dense factors."""
+    counts = tuple(products.A[g].shape[2] for g in dense)
+    widths = tuple(products.A[g].shape[0] for g in dense)
+    return Frame(dense, widths, counts, np.concatenate([[0], np.cumsum(counts)]))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Entries:
+    """Columns that the levels of a factor touch: sorted by level, then block, then within it.
+
+    Attributes
+    ----------
+    pointer : int array (J + 1,)
+        Where the entries of every level begin.
+    level, block, inner, column : int arrays (N,)
+        Level, number of the (factor, level) block, column within it, column of the dense block.
+    values : float64 array (k, N)
+        Cross-products of the data.
+    """
+
+    pointer: IntArray
+    level: IntArray
+    block: IntArray
+    inner: IntArray
+    column: IntArray
+    values: FloatArray
+
+    @property
+    def touched(self) -> IntArray:
+        """Number of entries of every level, (J,)."""
+        return np.diff(self.pointer)
+
+
+def oriented(products: CrossProducts, e: int, g: int) -> tuple[IntArray, IntArray, FloatArray]:
+    """Return levels of e, levels of g and cross-products (k_e, k_g, nnz), sorted by level of e."""
+    if e < g:
+        pair = products.pairs[e, g]
+        return pair.rows, pair.cols, pair.values
+    pair = products.pairs[g, e]  # stored by the other factor
+    order = np.argsort(pair.cols, kind="stable")
+    return pair.cols[order], pair.rows[order], pair.values.swapaxes(0, 1)[:, :, order]
+
+
+def make_entries(products: CrossProducts, e: int, frame: Frame) -> Entries:
+    """Return the entries of factor e."""
+    level, block, inner, column, values = [], [], [], [], []
+    offset = 0
+    for number, g in enumerate(frame.dense):
+        rows, cols, v = oriented(products, e, g)
+        width, count = frame.widths[number], frame.counts[number]
+        within = np.tile(np.arange(width, dtype=np.int32), len(rows))
+        level.append(np.repeat(rows, width))
+        block.append(np.repeat(cols + np.int32(frame.block_start[number]), width))
+        inner.append(within)
+        column.append(np.repeat(cols + np.int32(offset), width) + within * np.int32(count))
+        values.append(v.swapaxes(1, 2).reshape(v.shape[0], -1))
+        offset += width * count
+    levels = np.concatenate(level)
+    order = np.argsort(levels, kind="stable")  # a merge of sorted runs; keeps blocks in order
+    sizes = np.bincount(levels, minlength=products.A[e].shape[2])
+    return Entries(
+        np.concatenate([[0], np.cumsum(sizes)]),
+        levels[order],
+        np.concatenate(block)[order],
+        np.concatenate(inner)[order],
+        np.concatenate(column)[order],
+        np.concatenate(values, axis=1)[:, order],
+    )
+
+
+def lift(entries: Entries, parent: IntArray, above: Entries, frame: Frame) -> IntArray:
+    """Return the entry of the level's parent in the same column, for every entry, (N,)."""
+    order = np.zeros(frame.columns, dtype=np.int64)  # columns in the order of entries of a level
+    order[_by_block(frame)] = np.arange(frame.columns)
+    wanted = parent[entries.level].astype(np.int64) * frame.columns + order[entries.column]
+    offered = above.level.astype(np.int64) * frame.columns + order[above.column]
+    found: IntArray = np.searchsorted(offered, wanted)
+    return found
+
+
+def _by_block(frame: Frame) -> IntArray:
+    """Return the columns of the dense block, those of a level together."""
+    parts, offset = [], 0
+    for width, count in zip(frame.widths, frame.counts, strict=True):
+        own = offset + np.arange(width * count).reshape(width, count)
+        parts.append(own.T.ravel())
+        offset += width * count
+    return np.concatenate(parts)
+
+
+def pair_count(touched: IntArray) -> int:
+    """Return the number of pairs of entries of the same level."""
+    touched = touched.astype(np.int64)
+    return int((touched * (touched + 1) // 2).sum())
+
+
+def pair_slabs(entries: Entries) -> Iterator[tuple[slice, IntArray, IntArray]]:
+    """Yield every pair of entries (i >= j) of the same level, in the order of the levels.
+
+    Some levels at a time, so that what is computed from the pairs stays in the processor's cache.
+
+    Yields
+    ------
+    place : slice
+        Where the pairs stand among all of them.
+    upper, lower : int32 arrays
+        The entries i and j.
+    """
+    touched = entries.touched.astype(np.int64)
+    ends = np.concatenate([[0], np.cumsum(touched * (touched + 1) // 2)])
+    first, count = 0, len(touched)
+    while first < count:
+        last = int(np.searchsorted(ends, ends[first] + PAIRS_PER_SLAB, side="right")) - 1
+        last = min(max(last, first + 1), count)
+        begin, stop = int(entries.pointer[first]), int(entries.pointer[last])
+        start = np.repeat(entries.pointer[first:last], touched[first:last])
+        rank = np.arange(begin, stop) - start + 1
+        upper = np.repeat(np.arange(begin, stop, dtype=np.int32), rank)
+        done = np.cumsum(rank)
+        lower = np.arange(done[-1] if len(done) else 0, dtype=np.int32)
+        lower -= np.repeat((done - rank - start).astype(np.int32), rank)
+        yield slice(int(ends[first]), int(ends[last])), upper, lower
+        first = last
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Layout:
+    """Where pairs of dense levels stand in the vector of dense values.
+
+    ``first`` (blocks^2,) is the place of a pair's first element, ``stride`` the distance of the
+    others; it is empty where all have one element. ``length`` is that of the vector.
+    """
+
+    frame: Frame
+    block_pairs: BlockPairs
+    first: IntArray
+    stride: IntArray
+    length: int
+
+    def target(self, entries: Entries, upper: IntArray, lower: IntArray) -> IntArray:
+        """Return the places of pairs of entries, (pairs,) int32."""
+        key = _keys(self.frame, entries, upper, lower)
+        target = self.first[key]
+        if len(self.stride):
+            widths = np.repeat(self.frame.widths, self.frame.counts)[entries.block]
+            step = entries.inner[upper] * widths[lower] + entries.inner[lower]
+            target = target + step * self.stride[key]
+        return target.astype(np.int32, copy=False)
+
+
+def _keys(frame: Frame, entries: Entries, upper: IntArray, lower: IntArray) -> IntArray:
+    key = entries.block[upper].astype(np.int64)
+    key *= frame.blocks
+    key += entries.block[lower]
+    return key
+
+
+def meeting(frame: Frame, entries: Entries) -> np.ndarray:
+    """Return which pairs of blocks meet in a level, bool (blocks^2,)."""
+    seen = np.zeros(frame.blocks**2, dtype=bool)
+    for _, upper, lower in pair_slabs(entries):
+        seen[_keys(frame, entries, upper, lower)] = True
+    return seen
+
+
+def make_layout(frame: Frame, seen: np.ndarray) -> Layout:
+    """Give every level pair that is ``seen`` (first block >= second) its place.
+
+    Diagonal blocks of all factors come first, as in `ranef.linalg.plan`.
+    """
+    blocks, start_of = frame.blocks, frame.block_start
+    first = np.zeros(blocks * blocks, dtype=np.int32)
+    stride = np.zeros(blocks * blocks if max(frame.widths) > 1 else 0, dtype=np.int32)
+    start = 0
+    for number, count in enumerate(frame.counts):
+        diagonal = np.arange(start_of[number], start_of[number + 1]) * (blocks + 1)
+        first[diagonal] = start + np.arange(count, dtype=np.int32)
+        if len(stride):
+            stride[diagonal] = count
+        start += frame.widths[number] ** 2 * count
+        seen[diagonal] = False
+    table = seen.reshape(blocks, blocks)
+    block_pairs: BlockPairs = {}
+    for i, g in enumerate(frame.dense):
+        for j, h in enumerate(frame.dense[: i + 1]):
+            part = table[start_of[i] : start_of[i + 1], start_of[j] : start_of[j + 1]]
+            rows, cols = np.nonzero(part)
+            if len(rows) == 0:
+                continue
+            keys = (rows + start_of[i]) * blocks + cols + start_of[j]
+            first[keys] = start + np.arange(len(rows), dtype=np.int32)
+            if len(stride):
+                stride[keys] = len(rows)
+            start += frame.widths[i] * frame.widths[j] * len(rows)
+            block_pairs[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
+    return Layout(frame, block_pairs, first, stride, start)
+
+
+def all_pairs(frame: Frame) -> BlockPairs:
+    """Return the full lower triangle of the dense block as level pairs."""
+    out: BlockPairs = {}
+    for i, g in enumerate(frame.dense):
+        for j, h in enumerate(frame.dense[: i + 1]):
+            if i == j:
+                rows, cols = np.tril_indices(frame.counts[i], -1)
+            else:
+                cells = np.arange(frame.counts[i] * frame.counts[j])
+                rows, cols = np.divmod(cells, frame.counts[j])
+            if len(rows):
+                out[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
+    return out
