@@ -23,7 +23,7 @@ MODULES = sorted((SOURCE / "ranef").rglob("*.py"))
 
 LAYERS: tuple[frozenset[str], ...] = (  # lowest first
     frozenset({"ranef.errors"}),
-    frozenset({"ranef.typing", "ranef.names"}),
+    frozenset({"ranef.draws", "ranef.names", "ranef.typing"}),
     frozenset({"ranef.datasets", "ranef.tables"}),
     frozenset({"ranef.formula", "ranef.covariance"}),
     frozenset({"ranef.design"}),

@@ -136,12 +136,12 @@ class TestSeeds:
         """Chunks may be done in any order, as workers do them."""
         monkeypatch.setattr(module, "MOST_AT_ONCE", 7)
         forward = bootstrap(SLEEP, n=40, seed=5)
-        run = module._run
+        run = module.in_processes
 
-        def backward(jobs: list[tuple[object, ...]], n_jobs: int) -> list[object]:
-            return list(run(jobs[::-1], n_jobs))[::-1]
+        def backward(work: Any, jobs: list[tuple[object, ...]], n_jobs: int) -> list[object]:
+            return list(run(work, jobs[::-1], n_jobs))[::-1]
 
-        monkeypatch.setattr(module, "_run", backward)
+        monkeypatch.setattr(module, "in_processes", backward)
         np.testing.assert_array_equal(bootstrap(SLEEP, n=40, seed=5).values, forward.values)
 
     @pytest.mark.parametrize("statistic", [None, lambda m: m.sigma], ids=["parameters", "own"])

@@ -315,8 +315,9 @@ class PicklingJoblib:
     class Parallel:
         """Does jobs, last first."""
 
-        def __init__(self, n_jobs: int) -> None:
+        def __init__(self, n_jobs: int, return_as: str) -> None:
             assert n_jobs == 3
+            assert return_as == "generator"
 
         def __call__(self, jobs: Iterable[bytes]) -> list[Any]:
             """Return the results in the order of the jobs."""

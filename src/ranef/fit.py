@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -235,17 +235,22 @@ def _begin(problem: Problem, start: Any) -> Factors:
     return problem.read_theta("start", start)
 
 
+def warn_about_columns(dropped: Sequence[str], stacklevel: int) -> None:
+    """Warn of columns of the fixed effects that others determine, if there are any."""
+    if not dropped:
+        return
+    more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
+    warnings.warn(
+        f"fixed effects are rank deficient: dropped {', '.join(dropped[:SHOWN])}{more} "
+        "(determined by the columns before)",
+        RankDeficiencyWarning,
+        stacklevel=stacklevel,
+    )
+
+
 def warn_about(model: LinearMixedModel, stacklevel: int = 3) -> None:
     """Issue the warnings a user must see, each once."""
-    dropped = model.dropped_columns
-    if dropped:
-        more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
-        warnings.warn(
-            f"fixed effects are rank deficient: dropped {', '.join(dropped[:SHOWN])}{more} "
-            "(determined by the columns before)",
-            RankDeficiencyWarning,
-            stacklevel=stacklevel,
-        )
+    warn_about_columns(model.dropped_columns, stacklevel + 1)
     if model.convergence.status is Status.AMBIGUOUS:
         warnings.warn(model.convergence.message, IdentifiabilityWarning, stacklevel=stacklevel)
     if model.convergence.status is Status.NOT_CONVERGED:

@@ -29,6 +29,7 @@ from ranef.linalg.adjoint import trace_gradient
 from ranef.linalg.competition import Block, competing_blocks
 from ranef.linalg.elimination import Factorization, factorize
 from ranef.linalg.information import (
+    direction,
     projected_products,
     single_moments,
     trace_products,
@@ -221,10 +222,8 @@ class Objective:
         score = np.empty(chart.size)
         for i, (g, a, b) in enumerate(zip(chart.factor, chart.row, chart.col, strict=True)):
             t = solution.t[g]
-            c = np.outer(T[g][:, b], t[a])
-            c[a] += T[g][:, b] @ t
-            directions.append(c)
-            score[i] = (c * t).sum()
+            directions.append(direction(T[g][:, b], a, t))
+            score[i] = (directions[-1] * t).sum()
         factors = [int(g) for g in chart.factor]
         return score, projected_products(f, factors, directions)
 

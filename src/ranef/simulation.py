@@ -12,7 +12,6 @@ the number of responses asked for.
 
 from __future__ import annotations
 
-import numbers
 import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -33,6 +32,7 @@ from ranef.design import (
     row_index,
     with_response,
 )
+from ranef.draws import check_count, generator
 from ranef.errors import ConvergenceWarning, DataError, IdentifiabilityWarning, OptionError
 from ranef.estimation import Problem
 from ranef.fit import fit_design
@@ -99,19 +99,13 @@ def simulate(
     >>> simulate(m, 3, seed=1, newdata={"Batch": ["A", "A", "new"]}, random="fitted").shape
     (3, 3)
     """
-    if not isinstance(n, numbers.Integral) or isinstance(n, bool) or n < 1:
-        raise OptionError(f"n must be a positive whole number; got {n!r}.")
+    n = check_count("n", n)
     check_choice("random", random, RandomEffectsKind)
-    try:
-        rng = np.random.default_rng(seed)
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"seed must be a whole number that is not negative, or a numpy Generator; got {seed!r}."
-        ) from error
+    rng = generator(seed)
     kept = random == "fitted"
     rows = _fitted_rows(model, kept) if newdata is None else _new_rows(model, newdata, kept)
     draws = rows.draw(rng)
-    values = {f"sim_{i + 1}": next(draws) for i in range(int(n))}
+    values = {f"sim_{i + 1}": next(draws) for i in range(n)}
     return pd.DataFrame(values, index=rows.index)
 
 

@@ -7,7 +7,6 @@ theta again: one fit per case.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,9 +17,9 @@ from ranef.design.checks import check_design
 from ranef.diagnostics.deletion import Removal, delete_independent, delete_rows
 from ranef.diagnostics.influence_result import Influence
 from ranef.diagnostics.touched import delete_groups
-from ranef.errors import DataError, FitError, MissingDependencyError, OptionError
+from ranef.draws import check_jobs, in_processes
+from ranef.errors import DataError, FitError, OptionError
 from ranef.fit import fit_design
-from ranef.inference.draws import check_jobs
 from ranef.inference.jackknife import without
 from ranef.inference.parameters import covariance_matrices, parameter_values, variance_parameters
 from ranef.model import LinearMixedModel
@@ -192,7 +191,7 @@ def _exact(model: LinearMixedModel, cases: _Cases, n_jobs: int) -> Influence:
     notes: list[tuple[int, str]] = []
     parts = [range(i, min(i + FITS_PER_JOB, count)) for i in range(0, count, FITS_PER_JOB)]
     jobs = [(model, cases.codes, part, names) for part in parts]
-    for part, outcomes in zip(parts, _run(jobs, n_jobs), strict=True):
+    for part, outcomes in zip(parts, in_processes(_refits, jobs, n_jobs), strict=True):
         for i, outcome in zip(part, outcomes, strict=True):
             if isinstance(outcome, str):
                 notes.append((i, outcome))
@@ -221,20 +220,6 @@ def _exact(model: LinearMixedModel, cases: _Cases, n_jobs: int) -> Influence:
 
 
 _Outcome = tuple[FloatArray, FloatArray, FloatArray] | str
-
-
-def _run(jobs: list[tuple[Any, ...]], n_jobs: int) -> Iterator[list[_Outcome]]:
-    """Yield the outcomes of all jobs, in their order."""
-    if n_jobs == 1 or len(jobs) == 1:
-        yield from (_refits(*job) for job in jobs)
-        return
-    try:
-        from joblib import Parallel, delayed  # optional
-    except ImportError as error:
-        raise MissingDependencyError.from_extra("joblib", "parallel") from error
-    yield from Parallel(n_jobs=n_jobs, return_as="generator")(
-        delayed(_refits)(*job) for job in jobs
-    )
 
 
 def _refits(

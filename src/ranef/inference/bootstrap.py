@@ -13,7 +13,7 @@ chunks are done changes anything.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -22,10 +22,10 @@ import numpy as np
 from ranef.batch.parametric import make_sampler
 from ranef.batch.refit import BatchFit, make_engine, refit_reduced, refit_responses
 from ranef.batch.responses import row_responses
-from ranef.errors import MissingDependencyError, OptionError
+from ranef.draws import check_count, check_jobs, in_processes, with_progress
+from ranef.errors import OptionError
 from ranef.inference.bootstrap_result import BootstrapResult
 from ranef.inference.bootstrap_statistics import AllParameters, UserStatistic
-from ranef.inference.draws import check_count
 from ranef.simulation import draw_responses, refitted
 from ranef.typing import BoolArray, FloatArray, check_choice, check_flag
 
@@ -116,7 +116,7 @@ def bootstrap(
     check_choice("kind", kind, BootstrapKind)
     check_flag("progress", progress)
     n = check_count("n", n)
-    n_jobs = _check_jobs(n_jobs)
+    n_jobs = check_jobs(n_jobs)
     source = _seed_sequence(seed)
     work: Callable[[LinearMixedModel, Any, int, np.random.SeedSequence], _Chunk]
     what: AllParameters | UserStatistic
@@ -131,10 +131,11 @@ def bootstrap(
         raise OptionError(f"statistic must be a function of a model or None; got {statistic!r}.")
     counts = [min(size, n - first) for first in range(0, n, size)]
     jobs = [
-        (work, model, what, count, stream)
+        (model, what, count, stream)
         for count, stream in zip(counts, source.spawn(len(counts)), strict=True)
     ]
-    chunks = list(_shown(_run(jobs, n_jobs), counts, progress))
+    done = in_processes(work, jobs, n_jobs)
+    chunks = list(with_progress(done, counts, "replicate") if progress else done)
     firsts = np.cumsum([0, *counts[:-1]]).tolist()
     failures = [
         (first + b, message)
@@ -155,52 +156,12 @@ def bootstrap(
     )
 
 
-def _check_jobs(n_jobs: Any) -> int:
-    if n_jobs == -1 and not isinstance(n_jobs, bool):
-        return -1
-    try:
-        return check_count("n_jobs", n_jobs)
-    except OptionError as error:
-        raise OptionError(
-            f"n_jobs must be a positive whole number, or -1 for all processors; got {n_jobs!r}."
-        ) from error
-
-
 def _seed_sequence(seed: Any) -> np.random.SeedSequence:
     if seed is not None and (isinstance(seed, bool) or not isinstance(seed, int | np.integer)):
         raise OptionError(f"seed must be a whole number or None; got {seed!r}.")
     if seed is not None and seed < 0:
         raise OptionError(f"seed must not be negative; got {seed!r}.")
     return np.random.SeedSequence(None if seed is None else int(seed))
-
-
-def _run(jobs: list[tuple[Any, ...]], n_jobs: int) -> Iterator[_Chunk]:
-    """Yield the results of all jobs, in their order."""
-    if n_jobs == 1 or len(jobs) == 1:
-        yield from (_call(*job) for job in jobs)
-        return
-    try:
-        from joblib import Parallel, delayed  # optional
-    except ImportError as error:
-        raise MissingDependencyError.from_extra("joblib", "parallel") from error
-    yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(_call)(*job) for job in jobs)
-
-
-def _call(work: Callable[..., _Chunk], *arguments: Any) -> _Chunk:
-    return work(*arguments)
-
-
-def _shown(chunks: Iterator[_Chunk], counts: list[int], progress: bool) -> Iterator[_Chunk]:
-    """Yield the chunks, with a progress bar if one is wanted."""
-    if not progress:
-        yield from chunks
-        return
-    from tqdm.auto import tqdm  # slow to import
-
-    with tqdm(total=sum(counts), unit="replicate") as bar:
-        for chunk, count in zip(chunks, counts, strict=True):
-            bar.update(count)
-            yield chunk
 
 
 def _parameter_chunk_size(model: LinearMixedModel) -> int:

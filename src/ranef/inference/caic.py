@@ -36,6 +36,7 @@ import pandas as pd
 from ranef.covariance.chart import Chart, Factors
 from ranef.inference.satterthwaite import variance_uncertainty
 from ranef.linalg.adjoint import trace_gradient
+from ranef.linalg.information import direction
 from ranef.linalg.scores import direction_scores
 from ranef.tables.document import Document, Table, numbers
 from ranef.tables.format import format_fixed
@@ -168,9 +169,5 @@ def _degrees_of_freedom(model: LinearMixedModel) -> tuple[float, float]:
 
 def _directions(T: Factors, t: tuple[FloatArray, ...], chart: Chart) -> list[FloatArray]:
     """Return c_i = dSigma/dtheta_i t for theta_i = T_f[a, b], (k_f, J_f) each."""
-    out = []
-    for g, a, b in zip(chart.factor, chart.row, chart.col, strict=True):
-        c = np.outer(T[g][:, b], t[g][a])
-        c[a] += T[g][:, b] @ t[g]
-        out.append(c)
-    return out
+    entries = zip(chart.factor, chart.row, chart.col, strict=True)
+    return [direction(T[g][:, b], a, t[g]) for g, a, b in entries]

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ranef.draws import check_count, check_jobs, generator
 from ranef.inference.boundary import null_mixture
 from ranef.inference.columns import statistic_columns
 from ranef.inference.comparable import check_criteria, check_models, check_nested
-from ranef.inference.draws import check_count, check_jobs, generator
 from ranef.inference.exact_rlrt import exact_rlrt
 from ranef.inference.nesting import Piece
 from ranef.inference.parametric_lrt import reference_distribution

@@ -20,10 +20,10 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
+from ranef.draws import check_count
 from ranef.errors import OptionError
 from ranef.inference.bootstrap import bootstrap
 from ranef.inference.bootstrap_intervals import check_enough
-from ranef.inference.draws import check_count
 from ranef.inference.parameters import variance_parameters
 from ranef.inference.profile import interval_frame, normal_quantile
 from ranef.inference.profile_subject import for_each, limits, parameter_names, select, subject

@@ -18,8 +18,8 @@ from ranef.errors import OptionError
 from ranef.inference.anova import BOUNDARY_NOTE, F_COLUMNS, METHODS, f_columns, f_row
 from ranef.inference.contest_rows import LinearFunctions, read_hypotheses
 from ranef.inference.estimability import estimable_rows
-from ranef.inference.fixed_tests import FixedTests, fixed_tests
-from ranef.inference.wald import check_level, t_quantile, t_tail
+from ranef.inference.fixed_tests import DEPENDENT, FixedTests, fixed_tests
+from ranef.inference.wald import check_level, t_frame
 from ranef.tables.coefficients import coefficient_table
 from ranef.tables.document import Document, Table, labels, numbers
 from ranef.tables.format import format_estimates
@@ -29,8 +29,6 @@ from ranef.typing import DdfMethod, FloatArray, check_flag
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
 
-# Relative size of a combination of rows that counts as zero.
-DEPENDENT = 1e-8
 # Right-hand sides of dependent rows that differ less than this, relative to their parts, agree.
 CONSISTENT = 1e-6
 _SHOWN = 10
@@ -159,21 +157,13 @@ def _joint_frame(
 def _single_frame(
     tests: FixedTests, rows: FloatArray, asked: LinearFunctions, level: float
 ) -> pd.DataFrame:
-    estimate = rows @ tests.beta
-    std_error, df = tests.row_errors(rows), tests.row_df(rows)
-    statistic = (estimate - asked.rhs) / std_error
-    half = t_quantile(df, 0.5 + 0.5 * level) * std_error
-    return pd.DataFrame(
-        {
-            "estimate": estimate,
-            "std_error": std_error,
-            "df": df,
-            "statistic": statistic,
-            "p_value": 2.0 * t_tail(df, np.abs(statistic)),
-            "conf_low": estimate - half,
-            "conf_high": estimate + half,
-        },
-        index=pd.Index(asked.labels),
+    return t_frame(
+        rows @ tests.beta,
+        tests.row_errors(rows),
+        tests.row_df(rows),
+        level,
+        pd.Index(asked.labels),
+        asked.rhs,
     )
 
 

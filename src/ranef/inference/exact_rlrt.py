@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ranef.draws import check_count, generator
 from ranef.errors import OptionError
 from ranef.estimation import Problem, TermSlot
-from ranef.inference.draws import check_count, generator
 from ranef.inference.models import check_fitted
 from ranef.inference.nesting import embed_random
 from ranef.inference.same_data import check_same_data, same_fixed

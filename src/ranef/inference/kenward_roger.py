@@ -33,14 +33,13 @@ import numpy as np
 from ranef.covariance.chart import Chart, Factors, identity, lower_chart, pivoted, varies
 from ranef.errors import FitError
 from ranef.estimation import Problem, available_memory
+from ranef.inference.satterthwaite import determined_inverse
 from ranef.linalg.adjoint import trace_gradient
-from ranef.linalg.information import projected_products
+from ranef.linalg.information import direction, projected_products
 from ranef.linalg.solution import fixed_scores
 from ranef.objective import State
 from ranef.typing import FloatArray
 
-# Relative size below which an eigenvalue of the information is only rounding.
-FLAT = 1e-11
 # What is left of quantities that vanish in balanced designs is rounding below this.
 ZERO = 1e-10
 # Up to this many random effects of a crossed model a dense matrix of them is affordable.
@@ -134,10 +133,7 @@ def kenward_roger_moments(problem: Problem, state: State) -> KenwardRogerMoments
         along = np.tensordot(t, E[g], axes=(0, 1))
         S = E[g][:, a] @ along.T
         P[i] = -(S + S.T) / sigma2
-        for c in range(p):
-            direction = np.outer(t, E[g][c, a])
-            direction[a] += along[c]
-            directions.append(direction)
+        directions += [direction(t, a, E[g][c]) for c in range(p)]
     P[m] = -np.linalg.inv(C) / sigma2
     M = np.zeros((m, p, m, p))
     if directions:
@@ -187,13 +183,7 @@ def _covariance(tangents: Tangents, here: State, nu: int) -> FloatArray:
     slopes = [2.0 * F @ t for F, t in zip(trace, tangents.factors, strict=True)]
     information[:m, m] = information[m, :m] = tangents.chart.read(tuple(slopes))
     information[m, m] = nu
-    # a large parameter has little curvature and is well determined all the same
-    size = np.append(tangents.size, 1.0)
-    values, vectors = np.linalg.eigh(information * np.outer(size, size))
-    keep = values > FLAT * float(values.max())
-    vectors = size[:, None] * vectors[:, keep]
-    W: FloatArray = 2.0 * (vectors / values[keep]) @ vectors.T
-    return W
+    return 2.0 * determined_inverse(information, np.append(tangents.size, 1.0))
 
 
 def _check_memory(problem: Problem, m: int, p: int) -> None:

@@ -13,13 +13,14 @@ stream of random numbers: the number of workers does not change the result.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from ranef.batch.refit import make_engine, refit_responses
 from ranef.batch.responses import row_responses
-from ranef.errors import FitError, MissingDependencyError
+from ranef.draws import in_processes, require_joblib
+from ranef.errors import FitError
 from ranef.simulation import draw_responses
 from ranef.typing import FloatArray
 
@@ -82,8 +83,9 @@ def reference_distribution(
     counts = [min(size, n - start) for start in range(0, n, size)]
     streams = rng.integers(2**63, size=len(counts)).tolist()
     jobs = [(small, large, count, stream) for count, stream in zip(counts, streams, strict=True)]
-    chunks = [_chunk(*job) for job in jobs] if n_jobs == 1 else _in_parallel(jobs, n_jobs)
-    values = np.concatenate(chunks)
+    if n_jobs != 1:
+        require_joblib()  # also where there is a single chunk
+    values = np.concatenate(list(in_processes(_chunk, jobs, n_jobs)))
     done = np.isfinite(values)
     if not done.any():
         raise FitError("none of the bootstrap replicates could be fitted.")
@@ -91,17 +93,6 @@ def reference_distribution(
     kept = np.where(values[done] < ZERO, 0.0, values[done])
     kept.flags.writeable = False
     return ReferenceDistribution(kept, int(n - done.sum()))
-
-
-def _in_parallel(
-    jobs: list[tuple[LinearMixedModel, LinearMixedModel, int, int]], n_jobs: int
-) -> list[FloatArray]:
-    try:
-        from joblib import Parallel, delayed  # optional
-    except ImportError as error:
-        raise MissingDependencyError.from_extra("joblib", "parallel") from error
-    done: Any = Parallel(n_jobs=n_jobs)(delayed(_chunk)(*job) for job in jobs)
-    return list(done)
 
 
 def _chunk(small: LinearMixedModel, large: LinearMixedModel, count: int, stream: int) -> FloatArray:

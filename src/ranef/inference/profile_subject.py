@@ -16,7 +16,8 @@ from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ranef.covariance.chart import SINGULAR_BELOW
-from ranef.errors import FitError, MissingDependencyError, OptionError, UnknownVariableError
+from ranef.draws import in_processes
+from ranef.errors import FitError, OptionError, UnknownVariableError
 from ranef.estimation import Problem
 from ranef.inference.parameters import (
     VarianceParameter,
@@ -243,14 +244,7 @@ def for_each(
         raise OptionError(
             f"n_jobs must be a number of processes, or -1 for one per processor; got {n_jobs!r}."
         )
-    if n_jobs == 1 or len(targets) < 2:
-        return [work(base, target) for target in targets]
-    try:
-        from joblib import Parallel, delayed  # optional
-    except ImportError as error:
-        raise MissingDependencyError.from_extra("joblib", "parallel") from error
-    done: list[Result] = Parallel(n_jobs=n_jobs)(delayed(work)(base, t) for t in targets)
-    return done
+    return list(in_processes(work, [(base, target) for target in targets], int(n_jobs)))
 
 
 def limits(base: Subject, target: Target, z: float) -> tuple[float, float]:

@@ -106,16 +106,25 @@ def variance_uncertainty(problem: Problem, state: State) -> VarianceUncertainty:
     return uncertainty
 
 
+def determined_inverse(matrix: FloatArray, size: FloatArray) -> FloatArray:
+    """Return the inverse of a curvature matrix (m, m), flat directions left out.
+
+    A large parameter has little curvature (like 1 / theta^2) and is well determined all the same:
+    flatness is judged per change of the parameters by their ``size`` (m,).
+    """
+    values, vectors = np.linalg.eigh(matrix * np.outer(size, size))
+    keep = values > FLAT * float(values.max(initial=0.0))
+    vectors = size[:, None] * vectors[:, keep]
+    inverse: FloatArray = (vectors / values[keep]) @ vectors.T
+    return inverse
+
+
 def _inverse(
     profiled: FloatArray, size: FloatArray, slope: FloatArray, sigma2: float, nu: int
 ) -> FloatArray:
     """Return the inverse Hessian in (x, sigma^2), flat directions left out."""
     m = len(slope)
-    # a large parameter has little curvature (like 1 / theta^2) and is well determined all the same
-    values, vectors = np.linalg.eigh(profiled * np.outer(size, size))
-    keep = values > FLAT * float(values.max(initial=0.0))
-    vectors = size[:, None] * vectors[:, keep]
-    inverse = (vectors / values[keep]) @ vectors.T
+    inverse = determined_inverse(profiled, size)
     out = np.empty((m + 1, m + 1))
     # inverse of [[H_p + s s'/(nu sigma^4), -s/sigma^4], [., nu/sigma^4]] by blocks
     out[:m, :m] = inverse

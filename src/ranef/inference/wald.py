@@ -51,10 +51,22 @@ def coefficient_frame(model: LinearMixedModel, ddf: DdfMethod, level: float) -> 
     check_level(level)
     tests = fixed_tests(model, ddf)
     kept = model.problem.basis.kept
-    estimate, rows = model.fixef, np.eye(len(kept))
-    std_error, df = np.full((2, len(estimate)), np.nan)
+    fixef, rows = model.fixef, np.eye(len(kept))
+    std_error, df = np.full((2, len(fixef)), np.nan)
     std_error[kept], df[kept] = tests.row_errors(rows), tests.row_df(rows)
-    statistic = estimate / std_error
+    return t_frame(np.asarray(fixef, dtype=np.float64), std_error, df, level, fixef.index)
+
+
+def t_frame(
+    estimate: FloatArray,
+    std_error: FloatArray,
+    df: FloatArray,
+    level: float,
+    index: pd.Index,
+    rhs: FloatArray | float = 0.0,
+) -> pd.DataFrame:
+    """Return the columns of `coefficient_frame` for any estimates (m,), tested against ``rhs``."""
+    statistic = (estimate - rhs) / std_error
     half = t_quantile(df, 0.5 + 0.5 * level) * std_error
     return pd.DataFrame(
         {
@@ -62,10 +74,11 @@ def coefficient_frame(model: LinearMixedModel, ddf: DdfMethod, level: float) -> 
             "std_error": std_error,
             "df": df,
             "statistic": statistic,
-            "p_value": 2.0 * t_tail(df, np.abs(statistic.to_numpy())),
+            "p_value": 2.0 * t_tail(df, np.abs(statistic)),
             "conf_low": estimate - half,
             "conf_high": estimate + half,
-        }
+        },
+        index=index,
     )
 
 

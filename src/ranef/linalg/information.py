@@ -80,6 +80,23 @@ def projected_products(
     return result
 
 
+def direction(column: FloatArray, row: int, response: FloatArray) -> FloatArray:
+    """Return c = (e_a t' + t e_a') x for every level, (k, J): dSigma/dT[a, b] x, t = T[:, b].
+
+    Parameters
+    ----------
+    column : float64 array (k,)
+        t.
+    row : int
+        a.
+    response : float64 array (k, J)
+        x, one k-vector per level.
+    """
+    c = np.outer(column, response[row])
+    c[row] += column @ response
+    return c
+
+
 def responses(
     plan: Plan, factor: Sequence[int], directions: Sequence[FloatArray]
 ) -> dict[int, FloatArray]:

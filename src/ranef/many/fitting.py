@@ -7,16 +7,16 @@ change anything; they are read when they are due, so nothing of the size of all 
 
 from __future__ import annotations
 
-import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from ranef.design.frame import open_frame
-from ranef.errors import FitError, OptionError, RankDeficiencyWarning
-from ranef.inference.draws import check_jobs, in_processes
+from ranef.draws import check_jobs, in_processes, with_progress
+from ranef.errors import FitError, OptionError
+from ranef.fit import warn_about_columns
 from ranef.inference.emmeans.adjust import Family, adjusted_p
 from ranef.inference.wald import t_tail
 from ranef.many.block import FAILED, Block, Fitter, fit_block, make_fitter
@@ -24,10 +24,8 @@ from ranef.many.missing import Tasks, find_patterns
 from ranef.many.responses import open_responses
 from ranef.many.result import Adjust, ManyFits
 from ranef.many.shared import share
-from ranef.typing import ContrastName, DdfMethod, FloatArray, IntArray, check_choice
+from ranef.typing import ContrastName, DdfMethod, FloatArray, IntArray, check_choice, check_flag
 
-# A warning names this many dropped columns.
-SHOWN = 10
 OTHER_TERMS = (
     "the rows without missing values lack levels of a factor, so that its coefficients would mean "
     "something else; fit this response on its own: result.model({label!r})."
@@ -114,8 +112,8 @@ def fit_many(
     tasks = Tasks(shared, opened, patterns, whole, reml=bool(reml))
     found = _Collected(whole, opened.size)
     counts = [len(tasks.members(i)) for i in range(len(tasks))]
-    blocks = _shown(in_processes(fit_block, tasks, jobs), counts, progress)
-    for i, block in enumerate(blocks):
+    blocks = in_processes(fit_block, tasks, jobs)
+    for i, block in enumerate(with_progress(blocks, counts, "response") if progress else blocks):
         found.add(block, tasks.members(i), opened.labels)
     statistic = found.estimate / found.std_error
     p_value = 2.0 * t_tail(found.df, np.abs(statistic))
@@ -145,8 +143,7 @@ def fit_many(
 
 
 def _check(reml: Any, ddf: Any, adjust: Any) -> None:
-    if not isinstance(reml, bool | np.bool_):
-        raise OptionError(f"reml must be True or False; got {reml!r}.")
+    check_flag("reml", reml)
     if ddf == "kenward-roger":
         raise OptionError(
             "fit_many has ddf='satterthwaite' and 'normal'; for Kenward-Roger ask single models, "
@@ -160,27 +157,7 @@ def _check(reml: Any, ddf: Any, adjust: Any) -> None:
 def _warn_about_columns(whole: Fitter) -> None:
     kept = set(whole.problem.basis.kept.tolist())
     dropped = [name for j, name in enumerate(whole.terms) if j not in kept]
-    if dropped:
-        more = f" and {len(dropped) - SHOWN} more" if len(dropped) > SHOWN else ""
-        warnings.warn(
-            f"fixed effects are rank deficient: dropped {', '.join(dropped[:SHOWN])}{more} "
-            "(determined by the columns before)",
-            RankDeficiencyWarning,
-            stacklevel=3,
-        )
-
-
-def _shown(blocks: Iterator[Block], counts: list[int], progress: bool) -> Iterator[Block]:
-    """Yield the blocks, with a progress bar if one is wanted."""
-    if not progress:
-        yield from blocks
-        return
-    from tqdm.auto import tqdm  # slow to import
-
-    with tqdm(total=sum(counts), unit="response") as bar:
-        for block, count in zip(blocks, counts, strict=True):
-            bar.update(count)
-            yield block
+    warn_about_columns(dropped, stacklevel=4)
 
 
 def _adjusted(statistic: FloatArray, df: FloatArray, adjust: Adjust) -> FloatArray:

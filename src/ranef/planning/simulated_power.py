@@ -21,11 +21,11 @@ import numpy as np
 from ranef.batch.refit import make_engine, refit_responses
 from ranef.batch.responses import row_responses
 from ranef.design import Design, with_response
+from ranef.draws import check_count, check_jobs, in_processes, with_progress
 from ranef.errors import FitError, OptionError
 from ranef.estimation import Problem, make_problem
 from ranef.fit import fit_design
 from ranef.inference.contest import contest
-from ranef.inference.draws import check_count, check_jobs, in_processes
 from ranef.inference.wald import t_tail
 from ranef.planning.planned_design import planned_design, read_coefficients, read_roots
 from ranef.simulation import ResponseRows, design_rows
@@ -255,7 +255,8 @@ def power(
         size = max(1, min(MOST_MODELS, CHUNK // len(design.y)))
     counts = [min(size, n - first) for first in range(0, n, size)]
     jobs = list(zip(counts, source.spawn(len(counts)), strict=True))
-    chunks = list(in_processes(work, jobs, n_jobs, counts if progress else None))
+    done = in_processes(work, jobs, n_jobs)
+    chunks = list(with_progress(done, counts, "replicate") if progress else done)
     firsts = np.cumsum([0, *counts[:-1]]).tolist()
     failures = tuple(
         (first + b, message)

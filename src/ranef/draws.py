@@ -1,9 +1,13 @@
-"""What everything that draws random numbers needs: how many, from which generator, by whom."""
+"""What everything that repeats its work needs: how often, with which random numbers, by whom.
+
+Knows nothing of models. Jobs come back in the order in which they were given, so that the number
+of processes does not change a result.
+"""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 import numpy as np
@@ -47,7 +51,6 @@ def in_processes(
     work: Callable[..., T],
     jobs: Sequence[tuple[Any, ...]],
     n_jobs: int,
-    shown: Sequence[int] | None = None,
 ) -> Iterator[T]:
     """Yield ``work(*job)`` for all jobs, in their order.
 
@@ -58,27 +61,34 @@ def in_processes(
         Arguments.
     n_jobs : int
         Processes; see `check_jobs`.
-    shown : sequence of int, optional
-        How many repetitions every job makes: shows a progress bar.
 
     Raises
     ------
     MissingDependencyError
         For several processes without joblib.
     """
-    if shown is not None:
-        from tqdm.auto import tqdm  # slow to import
-
-        with tqdm(total=sum(shown), unit="replicate") as bar:
-            for done, count in zip(in_processes(work, jobs, n_jobs), shown, strict=True):
-                bar.update(count)
-                yield done
-        return
     if n_jobs == 1 or len(jobs) == 1:
         yield from (work(*job) for job in jobs)
         return
+    joblib = require_joblib()
+    call = joblib.delayed(work)
+    yield from joblib.Parallel(n_jobs=n_jobs, return_as="generator")(call(*job) for job in jobs)
+
+
+def require_joblib() -> Any:
+    """Return joblib; raise MissingDependencyError, naming the extra, where it is missing."""
     try:
-        from joblib import Parallel, delayed  # optional
+        import joblib  # optional
     except ImportError as error:
         raise MissingDependencyError.from_extra("joblib", "parallel") from error
-    yield from Parallel(n_jobs=n_jobs, return_as="generator")(delayed(work)(*job) for job in jobs)
+    return joblib
+
+
+def with_progress(results: Iterable[T], counts: Sequence[int], unit: str) -> Iterator[T]:
+    """Yield results that stand for ``counts`` units each, and show a progress bar meanwhile."""
+    from tqdm.auto import tqdm  # slow to import
+
+    with tqdm(total=sum(counts), unit=unit) as bar:
+        for result, count in zip(results, counts, strict=True):
+            bar.update(count)
+            yield result
