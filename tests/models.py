@@ -16,7 +16,7 @@ from ranef.covariance.chart import Factors, lower
 from ranef.design import build_design
 from ranef.design.types import Design
 from ranef.estimation import Problem, make_problem
-from ranef.linalg import kernels, levels, plan
+from ranef.linalg import kernels, levels, ordering, plan
 from ranef.typing import FloatArray
 
 ROWS = 80
@@ -48,13 +48,14 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way through the core: which plan, which coupling kernel, which loops over levels."""
+    """A way through the core: which plan, which kernel and root, which loops over levels."""
 
     name: str
     chain: bool
     full: bool = False
     later_full: bool = False
     split: bool = False
+    sparse: bool = False
     looped: bool = False
 
     def __str__(self) -> str:
@@ -65,6 +66,7 @@ VARIANTS = (
     Variant("one dense block", chain=False),
     Variant("chain, pair map", chain=True),
     Variant("chain, full product, loops", chain=True, full=True, later_full=True, looped=True),
+    Variant("chain, then eliminated in rounds", chain=True, sparse=True),
     Variant("chain, head and pairs, then full product", chain=True, split=True, later_full=True),
 )
 
@@ -82,6 +84,9 @@ def through(variant: Variant) -> Iterator[None]:
             (kernels, "SMALLEST_HEAD", 1),
             (kernels, "CHANGING_PAIR_COST", 1.0 if variant.later_full else 0.0),
             (kernels, "FLOP_COST", 1e-9),
+            (plan, "SMALLEST_SPARSE", 0 if variant.sparse else 10**9),
+            (plan, "LARGEST_DENSITY", 1e9),
+            (ordering, "ROUND_COST", -1e9),
             (levels, "FEWEST_LOOPED", 0 if variant.looped else levels.FEWEST_LOOPED),
         ]
         for module, name, value in change:

@@ -207,9 +207,8 @@ class Objective:
         The residual sum of squares, and the fixed part of S, are what is left after subtracting
         the part that random effects explain; where that is nearly all, few digits are left.
         """
-        p = self.plan.products.p
         left = f.r2 / float(self.plan.products.D[-1, -1])
-        fixed = f.L.diagonal()[-1 - p : -1]
+        fixed = f.root.corner.diagonal()[:-1]
         lost = self.nu / left + float((1.0 / (fixed * fixed)).sum())
         return ROUNDING_FACTOR * float(np.finfo(float).eps) * lost
 

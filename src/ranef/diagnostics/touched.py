@@ -113,7 +113,7 @@ def conditional_covariance(covariances: LevelCovariances, touched: list[IntArray
     if plan.dense:
         assert covariances.dense is not None
         where = _dense_places(covariances, touched)
-        return np.asarray(covariances.dense[np.ix_(where, where)])
+        return covariances.dense.square(where)
     for g, levels in enumerate(touched):
         for h in range(g + 1):
             pairs = np.repeat(levels, len(touched[h])), np.tile(touched[h], len(levels))
@@ -164,14 +164,14 @@ def _chain_and_dense(covariances: LevelCovariances, touched: list[IntArray]) -> 
         C = _times(K, np.concatenate(to_later, axis=2))
         D = _times(K, part.B[rows].toarray().reshape(k, count, -1))
         beside = C @ inside + D @ across.T
-        half = C @ across + D @ dense
+        half = C @ across + dense.times(D)
         own = beside @ C.T + half @ D.T
         own.reshape(k, count, k, count)[:, at, :, at] += K.transpose(2, 0, 1)
         inside = np.block([[own, -beside], [-beside.T, inside]])
         across = np.concatenate([-half, across])
     where = _dense_places(covariances, touched)
     across = across[:, where]
-    whole = np.block([[inside, across], [across.T, dense[np.ix_(where, where)]]])
+    whole = np.block([[inside, across], [across.T, dense.square(where)]])
     widths = [len(own) * len(levels) for own, levels in zip(covariances.own, touched, strict=True)]
     found = (*plan.chain, *plan.dense)
     starts = dict(zip(found, np.cumsum([0, *(widths[g] for g in found)]), strict=False))

@@ -15,7 +15,8 @@ the pattern of H is non-zero (a selected inverse; the response's row is left out
 
 T_g must be invertible here; the caller keeps its diagonal away from exact zero, which changes the
 criterion by less than rounding and leaves the quotient accurate, because inv(S) carries T as a
-factor. Cost: one LAPACK potri (2/3 q_dense^3), otherwise like the elimination.
+factor. Cost: elements of inv(S) from its root (a dense one: 2/3 q_dense^3), otherwise like the
+elimination.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.coupling import Coupling
-from ranef.linalg.dense import inverse_from_factor
 from ranef.linalg.elimination import Eliminated, Factorization, dense_rows, scale_columns
 from ranef.typing import FloatArray
 
@@ -34,9 +34,9 @@ from ranef.typing import FloatArray
 def trace_gradient(f: Factorization, reml: bool) -> tuple[FloatArray, ...]:
     """Return sum_j [Z'Q_ Z]_jj for every factor, symmetric (k_f, k_f)."""
     fixed = f.plan.products.p if reml else 0
-    inverse, values, border = _selected(f, fixed)
+    corner, border, values = f.root.selected(fixed)
     out = {g: _divide_right(Y, f.T[g]) for g, Y in _dense_products(f, values, border).items()}
-    traces, _ = _chain(f, inverse, values, border)
+    traces, _ = _chain(f, corner, values, border)
     out.update(traces)
     return tuple(out[g] for g in range(len(f.T)))
 
@@ -47,20 +47,12 @@ def conditional_blocks(f: Factorization, *, fixed: bool = False) -> tuple[FloatA
     Times sigma^2 they are Var(b | y) at given beta (``fixed=False``, what conditional standard
     deviations of random effects show), or the prediction error variance of b (``fixed=True``).
     """
-    inverse, values, border = _selected(f, f.plan.products.p if fixed else 0)
+    corner, border, values = f.root.selected(f.plan.products.p if fixed else 0)
     scaled = _scale(f, values)
     out = {pair.g: pair.view(scaled).copy() for pair in f.plan.pairs if pair.diagonal}
-    _, diagonal = _chain(f, inverse, values, border)
+    _, diagonal = _chain(f, corner, values, border)
     out.update(diagonal)
     return tuple(out[g] for g in range(len(f.T)))
-
-
-def _selected(f: Factorization, fixed: int) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Return inv(S) (lower triangle), its entries on the pattern, and its fixed rows."""
-    q = f.plan.q_dense
-    inverse = _inverse(f, q + fixed)
-    values = inverse.ravel(order="K")[f.plan.position]
-    return inverse[q : q + fixed, q : q + fixed], values, inverse[q : q + fixed, :q]
 
 
 def _chain(
@@ -70,7 +62,6 @@ def _chain(
     plan = f.plan
     if not plan.chain:
         return {}, {}
-    corner = np.tril(corner) + np.tril(corner, -1).T
     if plan.dense:
         values = _scale(f, values)
         border = np.concatenate(
@@ -84,15 +75,6 @@ def _divide_right(Y: FloatArray, T: FloatArray) -> FloatArray:
     scale = np.sqrt((T * T).sum(axis=0))
     F = np.linalg.solve((T / scale).T, (Y / scale).T)
     return 0.5 * (F + F.T)
-
-
-def _inverse(f: Factorization, size: int) -> FloatArray:
-    """Return the lower triangle of inv(S) for the first ``size`` rows, the identity elsewhere."""
-    L = f.L.copy(order="F")
-    L[size:, :] = 0.0
-    rest = np.arange(size, f.plan.size)
-    L[rest, rest] = 1.0
-    return inverse_from_factor(L)
 
 
 def _dense_products(

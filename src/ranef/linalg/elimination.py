@@ -10,11 +10,11 @@ eliminated by
 where G_j is Z_j'Z_j less what earlier eliminations took away, and so is B_j. The dense block and
 the border [Q y0] remain:
 
-    S = T'H T + I (identity on random rows only) = L L',      one LAPACK potrf.
+    S = T'H T + I (identity on random rows only) = L L',      `ranef.linalg.root`.
 
 From the diagonal of L: log-determinants of the random and the fixed part, and the penalised
 residual sum of squares r^2 = (last L_ii)^2. Cost per theta: nothing in n; O(sum J k^3) for the
-chain, the kernel of `ranef.linalg.coupling`, and q_dense^3 / 3.
+chain, the kernel of `ranef.linalg.coupling`, and the root, at most q_dense^3 / 3.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy import sparse
-from scipy.linalg import lapack
 
 from ranef.linalg import levels
 from ranef.linalg.plan import Plan
+from ranef.linalg.root import Root
 from ranef.typing import FloatArray, IntArray
 
 
@@ -79,8 +79,8 @@ class Factorization:
     border : float64 array (p + 1, q_dense)
         Border of the dense block after the chain.
     corner : float64 array (p + 1, p + 1)
-    L : float64 array (size, size), Fortran order
-        Lower Cholesky factor of S; the upper triangle is not defined.
+    root : Root
+        Triangular root of S.
     logdet_random, logdet_fixed, r2 : float
     """
 
@@ -91,17 +91,16 @@ class Factorization:
     TH: tuple[FloatArray, ...]
     border: FloatArray
     corner: FloatArray
-    L: FloatArray
+    root: Root
     logdet_random: float
     logdet_fixed: float
     r2: float
 
     def fixed_root(self) -> FloatArray:
         """Return inv(L) of the fixed rows, (p, p): its cross-product is inv(Q'V0^-1 Q)."""
-        q, p = self.plan.q_dense, self.plan.products.p
-        if p == 0:
+        if self.plan.products.p == 0:
             return np.zeros((0, 0))
-        return np.asarray(np.linalg.inv(np.tril(self.L[q : q + p, q : q + p])), dtype=np.float64)
+        return np.asarray(np.linalg.inv(self.root.corner[:-1, :-1]), dtype=np.float64)
 
 
 def add_by_level(parent: IntArray, blocks: FloatArray, size: int) -> FloatArray:
@@ -138,14 +137,14 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         for a in range(M.shape[0]):
             M[a, a] += 1.0
         with np.errstate(all="ignore"):  # rounding can make huge matrices indefinite
-            root, logdet_e = levels.inverse_factor(M)
+            inner, logdet_e = levels.inverse_factor(M)
         if not math.isfinite(logdet_e):
             return None
         logdet += logdet_e
-        root = levels.multiply_left(T[e], root)  # K = root root'
-        K = levels.multiply(root, levels.transpose(root))
-        half = levels.multiply(C[e], root)
-        CK = levels.multiply(half, levels.transpose(root))
+        inner = levels.multiply_left(T[e], inner)  # K = inner inner'
+        K = levels.multiply(inner, levels.transpose(inner))
+        half = levels.multiply(C[e], inner)
+        CK = levels.multiply(half, levels.transpose(inner))
         corner -= levels.sum_products(half, half)  # not CK C': that would cancel digits
         later = plan.chain[i + 1 :]
         KW = {g: levels.multiply(K, W[e, g]) for g in later}
@@ -162,12 +161,11 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
             for g in later:
                 B[g] = _hand_on(plan, e, g, B[e], B[g], KW[g])
         chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW, B.get(e))
-    L, TH = _assemble(plan, T, values, border, corner)
-    L, info = lapack.dpotrf(L, lower=1, clean=0, overwrite_a=1)
-    if info != 0:
+    scaled, TH = _scaled(plan, T, values)
+    root = plan.scheme.factorize(scaled, scaled_border(plan, T, border), corner)
+    if root is None:
         return None
-    logs = np.log(L.diagonal())
-    q = plan.q_dense
+    fixed = root.corner.diagonal()
     return Factorization(
         plan,
         T,
@@ -176,10 +174,10 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         TH,
         border,
         corner,
-        L,
-        logdet_random=logdet + 2.0 * float(logs[:q].sum()),
-        logdet_fixed=2.0 * float(logs[q:-1].sum()),
-        r2=float(L[-1, -1]) ** 2,
+        root,
+        logdet_random=logdet + root.logdet,
+        logdet_fixed=2.0 * float(np.log(fixed[:-1]).sum()),
+        r2=float(fixed[-1]) ** 2,
     )
 
 
@@ -198,32 +196,26 @@ def _hand_on(
     return above.with_values(entries - add_by_level(own.lift[g], taken, entries.shape[1])[:, 0])
 
 
-def _assemble(
-    plan: Plan,
-    T: tuple[FloatArray, ...],
-    values: FloatArray,
-    border: FloatArray,
-    corner: FloatArray,
+def _scaled(
+    plan: Plan, T: tuple[FloatArray, ...], values: FloatArray
 ) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """Return the lower triangle of S, column-major, and T_g'H for every part of the pattern."""
-    size, q = plan.size, plan.q_dense
-    flat = np.zeros(size * size)
-    if q == 0:
-        return corner.copy(order="F"), ()
+    """Return T'H T on the pattern, and T_g'H for every part of it."""
     scaled = np.empty_like(values)
     TH = []
     for pair in plan.pairs:
         half = levels.multiply_left(T[pair.g].T, pair.view(values))
         TH.append(half)
         pair.view(scaled)[:] = levels.multiply_right(half, T[pair.h])
-    flat[plan.position] = scaled
-    flat[: q * (size + 1) : size + 1] += 1.0
-    S: FloatArray = flat.reshape(size, size, order="F")
+    return scaled, tuple(TH)
+
+
+def scaled_border(plan: Plan, T: tuple[FloatArray, ...], border: FloatArray) -> FloatArray:
+    """Return a border (m, q_dense) times T."""
+    out = np.empty_like(border)
     for g in plan.dense:
         rows = dense_rows(plan, g)
-        S[q:, rows] = scale_columns(border[:, rows], T[g])
-    S[q:, q:] = corner
-    return S, tuple(TH)
+        out[:, rows] = scale_columns(border[:, rows], T[g])
+    return out
 
 
 def dense_rows(plan: Plan, g: int) -> slice:

@@ -74,7 +74,7 @@ def projected_products(
     for g in plan.dense:
         right[dense_rows(plan, g)] = scale_columns(X[g].reshape(m, -1), f.T[g]).T
     right[plan.q_dense : -1] = corner.T
-    forward = solve_lower(f.L, right)[:-1]
+    forward = f.root.forward(right)[:-1]
     total -= forward.T @ forward
     result: FloatArray = 0.5 * (total + total.T)
     return result
@@ -133,13 +133,11 @@ def whole_moments(f: Factorization, reml: bool) -> Moments:
     H.ravel(order="K")[whole.position] = f.values
     H = H[:q, :q]
     H = H + np.tril(H, -1).T
-    scaled = np.concatenate(
-        [scale_columns(H[:, dense_rows(whole, g)], T[g]) for g in whole.dense]
-        + [f.border[:fixed].T],
-        axis=1,
-    ).T
-    size = q + fixed
-    forward = solve_lower(f.L[:size, :size], scaled)
+    right = np.zeros((whole.size, q), order="F")
+    for g in whole.dense:
+        right[dense_rows(whole, g)] = scale_columns(H[:, dense_rows(whole, g)], T[g]).T
+    right[q : q + fixed] = f.border[:fixed]
+    forward = f.root.forward(right)[: q + fixed]
     W = H - gram(forward.T)
     moments: Moments = {}
     for g in whole.dense:
@@ -169,7 +167,7 @@ def single_moments(f: Factorization, reml: bool) -> Moments:
     p = f.plan.products.p
     if reml and p:
         CN = levels.multiply(part.C[:p], N).reshape(p, -1)
-        E = solve_lower(f.L[:p, :p], CN)
+        E = solve_lower(f.root.corner[:p, :p], CN)
         E = E.reshape(p, k, -1)
         EE = levels.multiply(levels.transpose(E), E).reshape(k * k, -1)
         U = (E.reshape(p * k, -1) @ E.reshape(p * k, -1).T).reshape(p, k, p, k)

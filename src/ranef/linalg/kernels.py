@@ -7,6 +7,8 @@ for all columns, at the speed of a matrix product. Between them, the first facto
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 from scipy import sparse
 
@@ -46,10 +48,34 @@ HEAD_STEP = 1.4
 SMALLEST_HEAD = 32
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Kernels:
+    """What every chain factor touches, and which columns it multiplies in full, by factor."""
+
+    frame: Frame
+    entries: dict[int, Entries]
+    heads: dict[int, IntArray]
+
+    @property
+    def fills(self) -> bool:
+        """Whether every element of the dense block is stored."""
+        return any(len(head) for head in self.heads.values())
+
+
+def choose_kernels(
+    products: CrossProducts, chain: tuple[int, ...], dense: tuple[int, ...]
+) -> Kernels:
+    """Return the cheapest kernel of every chain factor; ``chain`` and ``dense`` are not empty."""
+    frame = make_frame(products, dense)
+    entries = {e: make_entries(products, e, frame) for e in chain}
+    heads = {e: _head(products.A[e].shape, entries[e], frame, e == chain[0]) for e in chain}
+    return Kernels(frame, entries, heads)
+
+
 def make_couplings(
     products: CrossProducts,
     chain: tuple[int, ...],
-    dense: tuple[int, ...],
+    kernels: Kernels,
     parents: dict[tuple[int, int], IntArray],
 ) -> tuple[dict[int, Coupling], BlockPairs]:
     """Return the coupling of every chain factor and the level pairs they connect.
@@ -57,8 +83,8 @@ def make_couplings(
     Parameters
     ----------
     products : CrossProducts
-    chain, dense : tuples of int
-        Both not empty.
+    chain : tuple of int
+    kernels : Kernels
     parents : dict (e, e') -> int array (J_e,)
 
     Returns
@@ -67,15 +93,13 @@ def make_couplings(
     block_pairs : dict (g, h) -> (levels of g, levels of h)
         Off-diagonal level pairs of the dense block, g >= h, in the order of the dense values.
     """
-    frame = make_frame(products, dense)
-    entries = {e: make_entries(products, e, frame) for e in chain}
-    heads = {e: _head(products.A[e].shape, entries[e], frame, e == chain[0]) for e in chain}
+    frame, entries, heads = kernels.frame, kernels.entries, kernels.heads
     others = {e: _without(entries[e], heads[e]) for e in chain if len(heads[e]) < frame.columns}
-    if not any(len(head) for head in heads.values()):
+    if not kernels.fills:
         # the pairs of the last factor include those of all others
         layout = make_layout(frame, meeting(frame, others[chain[-1]]))
     elif others:
-        layout = make_layout(frame, np.tri(frame.blocks, dtype=bool).ravel())
+        layout = make_layout(frame, np.flatnonzero(np.tri(frame.blocks, dtype=bool)))
     couplings = {}
     kernel: PairMap | PairList | None
     for i, e in enumerate(chain):

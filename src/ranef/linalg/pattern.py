@@ -20,6 +20,8 @@ from ranef.linalg.crossproducts import CrossProducts
 from ranef.typing import FloatArray, IntArray
 
 PAIRS_PER_SLAB = 1 << 18
+# Cells of a table of all pairs of blocks; beyond, pairs that occur are looked up in a sorted list.
+LARGEST_TABLE = 1 << 26
 
 BlockPairs = dict[tuple[int, int], tuple[IntArray, IntArray]]
 
@@ -141,6 +143,24 @@ def pair_count(touched: IntArray) -> int:
     return int((touched * (touched + 1) // 2).sum())
 
 
+def pairs_within(pointer: IntArray, first: int, last: int) -> tuple[IntArray, IntArray]:
+    """Return every pair of entries (i >= j) of the same level, for levels first to last - 1.
+
+    Parameters
+    ----------
+    pointer : int array (J + 1,)
+        Where the entries of every level begin.
+    """
+    begin, stop = int(pointer[first]), int(pointer[last])
+    start = np.repeat(pointer[first:last], np.diff(pointer[first : last + 1]))
+    rank = np.arange(begin, stop) - start + 1
+    upper = np.repeat(np.arange(begin, stop, dtype=np.int32), rank)
+    done = np.cumsum(rank)
+    lower = np.arange(done[-1] if len(done) else 0, dtype=np.int32)
+    lower -= np.repeat((done - rank - start).astype(np.int32), rank)
+    return upper, lower
+
+
 def pair_slabs(entries: Entries) -> Iterator[tuple[slice, IntArray, IntArray]]:
     """Yield every pair of entries (i >= j) of the same level, in the order of the levels.
 
@@ -159,13 +179,7 @@ def pair_slabs(entries: Entries) -> Iterator[tuple[slice, IntArray, IntArray]]:
     while first < count:
         last = int(np.searchsorted(ends, ends[first] + PAIRS_PER_SLAB, side="right")) - 1
         last = min(max(last, first + 1), count)
-        begin, stop = int(entries.pointer[first]), int(entries.pointer[last])
-        start = np.repeat(entries.pointer[first:last], touched[first:last])
-        rank = np.arange(begin, stop) - start + 1
-        upper = np.repeat(np.arange(begin, stop, dtype=np.int32), rank)
-        done = np.cumsum(rank)
-        lower = np.arange(done[-1] if len(done) else 0, dtype=np.int32)
-        lower -= np.repeat((done - rank - start).astype(np.int32), rank)
+        upper, lower = pairs_within(entries.pointer, first, last)
         yield slice(int(ends[first]), int(ends[last])), upper, lower
         first = last
 
@@ -174,24 +188,36 @@ def pair_slabs(entries: Entries) -> Iterator[tuple[slice, IntArray, IntArray]]:
 class Layout:
     """Where pairs of dense levels stand in the vector of dense values.
 
-    ``first`` (blocks^2,) is the place of a pair's first element, ``stride`` the distance of the
-    others; it is empty where all have one element. ``length`` is that of the vector.
+    Attributes
+    ----------
+    frame : Frame
+    block_pairs : dict (g, h) -> (levels of g, levels of h)
+    keys : int64 array or None
+        Pairs of blocks that have a place, increasing; None where ``first`` has all blocks^2.
+    first, stride : int arrays
+        Place of a pair's first element, and the distance of its others; ``stride`` is empty where
+        all have one element.
+    length : int
+        Of the vector.
     """
 
     frame: Frame
     block_pairs: BlockPairs
+    keys: IntArray | None
     first: IntArray
     stride: IntArray
     length: int
 
     def target(self, entries: Entries, upper: IntArray, lower: IntArray) -> IntArray:
         """Return the places of pairs of entries, (pairs,) int32."""
-        key = _keys(self.frame, entries, upper, lower)
-        target = self.first[key]
+        at = _keys(self.frame, entries, upper, lower)
+        if self.keys is not None:
+            at = np.searchsorted(self.keys, at)
+        target = self.first[at]
         if len(self.stride):
             widths = np.repeat(self.frame.widths, self.frame.counts)[entries.block]
             step = entries.inner[upper] * widths[lower] + entries.inner[lower]
-            target = target + step * self.stride[key]
+            target = target + step * self.stride[at]
         return target.astype(np.int32, copy=False)
 
 
@@ -202,45 +228,73 @@ def _keys(frame: Frame, entries: Entries, upper: IntArray, lower: IntArray) -> I
     return key
 
 
-def meeting(frame: Frame, entries: Entries) -> np.ndarray:
-    """Return which pairs of blocks meet in a level, bool (blocks^2,)."""
+def meeting(frame: Frame, entries: Entries) -> IntArray:
+    """Return the pairs of blocks that meet in a level, as keys first * blocks + second."""
+    slabs = (_keys(frame, entries, upper, lower) for _, upper, lower in pair_slabs(entries))
+    if frame.blocks**2 > LARGEST_TABLE:
+        return np.unique(np.concatenate([np.unique(keys) for keys in slabs]))
     seen = np.zeros(frame.blocks**2, dtype=bool)
-    for _, upper, lower in pair_slabs(entries):
-        seen[_keys(frame, entries, upper, lower)] = True
-    return seen
+    for keys in slabs:
+        seen[keys] = True
+    return np.flatnonzero(seen)
 
 
-def make_layout(frame: Frame, seen: np.ndarray) -> Layout:
-    """Give every level pair that is ``seen`` (first block >= second) its place.
+def make_layout(frame: Frame, keys: IntArray) -> Layout:
+    """Give every level pair with a key (first block >= second) its place.
 
     Diagonal blocks of all factors come first, as in `ranef.linalg.plan`.
     """
     blocks, start_of = frame.blocks, frame.block_start
-    first = np.zeros(blocks * blocks, dtype=np.int32)
-    stride = np.zeros(blocks * blocks if max(frame.widths) > 1 else 0, dtype=np.int32)
+    rows, cols = np.divmod(keys, blocks)
+    apart = rows != cols
+    rows, cols = rows[apart], cols[apart]
+    owner = np.repeat(np.arange(len(frame.counts)), frame.counts)
+    own = np.arange(blocks)
+    found, places, strides = [own * (blocks + 1)], [], []
     start = 0
-    for number, count in enumerate(frame.counts):
-        diagonal = np.arange(start_of[number], start_of[number + 1]) * (blocks + 1)
-        first[diagonal] = start + np.arange(count, dtype=np.int32)
-        if len(stride):
-            stride[diagonal] = count
-        start += frame.widths[number] ** 2 * count
-        seen[diagonal] = False
-    table = seen.reshape(blocks, blocks)
+    for width, count in zip(frame.widths, frame.counts, strict=True):
+        places.append(start + np.arange(count))
+        strides.append(np.full(count, count))
+        start += width**2 * count
     block_pairs: BlockPairs = {}
     for i, g in enumerate(frame.dense):
         for j, h in enumerate(frame.dense[: i + 1]):
-            part = table[start_of[i] : start_of[i + 1], start_of[j] : start_of[j + 1]]
-            rows, cols = np.nonzero(part)
-            if len(rows) == 0:
+            mine = np.flatnonzero((owner[rows] == i) & (owner[cols] == j))
+            if len(mine) == 0:
                 continue
-            keys = (rows + start_of[i]) * blocks + cols + start_of[j]
-            first[keys] = start + np.arange(len(rows), dtype=np.int32)
-            if len(stride):
-                stride[keys] = len(rows)
-            start += frame.widths[i] * frame.widths[j] * len(rows)
-            block_pairs[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
-    return Layout(frame, block_pairs, first, stride, start)
+            found.append(rows[mine] * blocks + cols[mine])
+            places.append(start + np.arange(len(mine)))
+            strides.append(np.full(len(mine), len(mine)))
+            start += frame.widths[i] * frame.widths[j] * len(mine)
+            left, right = rows[mine] - start_of[i], cols[mine] - start_of[j]
+            block_pairs[g, h] = (left.astype(np.int32), right.astype(np.int32))
+    key, first = np.concatenate(found), np.concatenate(places).astype(np.int32)
+    several = max(frame.widths) > 1
+    stride = np.concatenate(strides).astype(np.int32) if several else np.zeros(0, dtype=np.int32)
+    if blocks**2 > LARGEST_TABLE:
+        order = np.argsort(key)
+        return Layout(
+            frame,
+            block_pairs,
+            key[order],
+            first[order],
+            stride[order] if several else stride,
+            start,
+        )
+    return Layout(
+        frame,
+        block_pairs,
+        None,
+        _table(blocks, key, first),
+        _table(blocks, key, stride) if several else stride,
+        start,
+    )
+
+
+def _table(blocks: int, key: IntArray, values: IntArray) -> IntArray:
+    table = np.zeros(blocks * blocks, dtype=np.int32)
+    table[key] = values
+    return table
 
 
 def all_pairs(frame: Frame) -> BlockPairs:

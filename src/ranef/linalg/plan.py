@@ -25,8 +25,11 @@ import numpy as np
 from ranef.errors import FitError
 from ranef.linalg.coupling import Coupling
 from ranef.linalg.crossproducts import CrossProducts
-from ranef.linalg.kernels import FLOP_COST, make_couplings, predicted_cost
+from ranef.linalg.kernels import FLOP_COST, choose_kernels, make_couplings, predicted_cost
+from ranef.linalg.ordering import Ordering, make_ordering
 from ranef.linalg.pattern import BlockPairs, oriented
+from ranef.linalg.root import DenseScheme, Scheme
+from ranef.linalg.sparse_root import make_sparse_scheme
 from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
@@ -35,6 +38,10 @@ CHAIN_FLOPS = 5e7
 # evaluations live at once) and of the border, measured on models of 2 000 to 4 000 rows.
 BYTES_PER_CELL = 130.0
 BYTES_PER_BORDER = 40.0
+BYTES_PER_ELEMENT = 60.0
+# A block of fewer rows, or with a larger share of elements than this, is dense for LAPACK.
+SMALLEST_SPARSE = 400
+LARGEST_DENSITY = 0.25
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,6 +103,8 @@ class Plan:
         Border of the dense block before elimination.
     coupling : dict chain factor -> Coupling
         How it updates the dense block; empty where there is none.
+    scheme : Scheme
+        How the dense block is factorised.
     """
 
     products: CrossProducts
@@ -111,6 +120,7 @@ class Plan:
     start_values: FloatArray
     border: FloatArray
     coupling: dict[int, Coupling]
+    scheme: Scheme
     whole: bool
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
@@ -143,7 +153,6 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         offset[g] = q_dense
         q_dense += effects[g]
     size = q_dense + products.p + 1
-    _check_memory(products, dense, size, memory_limit)
     nesting = {
         (e, g): _nesting(products, e, g) for i, e in enumerate(chain) for g in chain[i + 1 :]
     }
@@ -151,9 +160,20 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     coupling: dict[int, Coupling] = {}
     block_pairs = _observed(products, dense)
     if chain and dense:
-        coupling, block_pairs = make_couplings(products, chain, dense, parents)
+        kernels = choose_kernels(products, chain, dense)
+        if kernels.fills:
+            _check_memory(products, dense, q_dense, 0, memory_limit)
+        coupling, block_pairs = make_couplings(products, chain, kernels, parents)
     pairs = _dense_pairs(products, block_pairs, offset, size)
     position = np.concatenate([pair.position for pair in pairs] or [np.zeros(0, dtype=np.intp)])
+    ordering = None if whole else _ordering(q_dense, size, position)
+    if ordering is None:
+        _check_memory(products, dense, q_dense, len(position), memory_limit)
+        scheme: Scheme = DenseScheme(position)
+    else:
+        elements = len(position) + ordering.pairs
+        _check_memory(products, dense, len(ordering.core), elements, memory_limit)
+        scheme = make_sparse_scheme(ordering, products.p + 1)
     values = np.zeros(len(position))
     for pair in pairs:
         _fill(products, pair, values)
@@ -176,6 +196,7 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         values,
         border,
         coupling,
+        scheme,
         whole,
     )
 
@@ -237,11 +258,26 @@ def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatAr
     return parent, values
 
 
+def _ordering(q: int, size: int, position: IntArray) -> Ordering | None:
+    """Return an order of elimination where the block has few elements; None for LAPACK."""
+    if q < SMALLEST_SPARSE or len(position) > LARGEST_DENSITY * 0.5 * q * q:
+        return None
+    column, row = np.divmod(position, size)
+    return make_ordering(q, row, column)
+
+
 def _check_memory(
-    products: CrossProducts, dense: tuple[int, ...], size: int, memory_limit: float
+    products: CrossProducts,
+    dense: tuple[int, ...],
+    core: int,
+    elements: float,
+    memory_limit: float,
 ) -> None:
+    """Raise FitError if a dense matrix of ``core`` effects and so many elements need too much."""
     effects = sum(A.shape[0] * A.shape[2] for A in products.A)
-    needed = BYTES_PER_CELL * size * size + BYTES_PER_BORDER * (products.p + 1) * effects
+    size = core + products.p + 1
+    needed = BYTES_PER_CELL * size * size + BYTES_PER_ELEMENT * elements
+    needed += BYTES_PER_BORDER * (products.p + 1) * effects
     if needed > memory_limit:
         factors = ", ".join(
             f"{products.names[g]} ({products.A[g].shape[0] * products.A[g].shape[2]} effects)"

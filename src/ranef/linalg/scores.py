@@ -69,8 +69,7 @@ def direction_scores(
     solved = factorize(make_plan(wider, math.inf, whole=f.plan.whole), f.T)
     if solved is None:
         raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
-    q = solved.plan.q_dense
-    L = np.tril(solved.L[q : q + p + m, q : q + p])
+    L = solved.root.corner[: p + m, :p]
     projection = np.linalg.solve(L[:p].T, L[p:].T).T  # a'V0^-1 Q inv(Q'V0^-1 Q), (m, p)
     out = []
     for scores in fixed_scores(solved):

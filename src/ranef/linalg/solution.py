@@ -16,7 +16,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.linalg import levels
-from ranef.linalg.dense import solve_lower
 from ranef.linalg.elimination import Factorization, add_by_level, dense_rows, scale_columns
 from ranef.typing import FloatArray
 
@@ -42,9 +41,9 @@ def solve(f: Factorization) -> Solution:
     """Return the solution of the factorised system."""
     q = f.plan.q_dense
     right = np.zeros(f.plan.size)
-    right[-1] = -f.L[-1, -1]  # the solution (u, gamma, -1) of the whole bordered system
-    whole = solve_lower(f.L, right, transposed=True)
-    b, t = _back_substitute(f, -whole[None, q:], whole[None, :q])
+    right[-1] = -f.root.corner[-1, -1]  # the solution (u, gamma, -1) of the whole bordered system
+    whole = f.root.backward(right)
+    b, t = back_substitute(f, -whole[None, q:], whole[None, :q])
     return Solution(whole[q:-1], tuple(x[0] for x in b), tuple(x[0] for x in t))
 
 
@@ -54,16 +53,22 @@ def fixed_scores(f: Factorization) -> tuple[FloatArray, ...]:
     The columns of Q take the place of the response, and nothing is projected out: the same
     back-substitution with the random rows of L alone.
     """
-    q, p = f.plan.q_dense, f.plan.products.p
-    forward = f.L[q : q + p, :q]
-    u = np.zeros((p, q))
-    if q and p:
-        u = solve_lower(np.asfortranarray(f.L[:q, :q]), forward.T, transposed=True).T
-    _, t = _back_substitute(f, np.eye(p, p + 1), u)
+    p = f.plan.products.p
+    _, t = back_substitute(f, np.eye(p, p + 1), fixed_effects_on(f))
     return t
 
 
-def _back_substitute(
+def fixed_effects_on(f: Factorization) -> FloatArray:
+    """Return the spherical effects of the dense block for every column of Q as response, (p, q)."""
+    q, p = f.plan.q_dense, f.plan.products.p
+    if not (q and p):
+        return np.zeros((p, q))
+    right = np.zeros((f.plan.size, p), order="F")
+    right[:q] = f.root.border[:p].T
+    return f.root.backward(right)[:q].T
+
+
+def back_substitute(
     f: Factorization, weights: FloatArray, u: FloatArray
 ) -> tuple[tuple[FloatArray, ...], tuple[FloatArray, ...]]:
     """Return b and t for combinations of the border's rows as responses.

@@ -9,7 +9,8 @@ pattern of the data alone; new data may ask for any pair. With the elimination o
     within a chain:   K_e.[j, l] = -K_j (B_j K_D.[:, l] + sum_h W_h K_h.[parent_h(j), l]),
                       K_ee[j, j] known
 
-Cost: one inverse of the dense block, B_j K_DD for the levels asked for, O(k^2) per pair.
+Cost: one inverse of the dense block, or solves with its sparse root; B_j K_DD for the levels asked
+for; O(k^2) per pair.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.adjoint import conditional_blocks
-from ranef.linalg.dense import inverse_from_factor
-from ranef.linalg.elimination import Factorization, dense_rows, scale_columns
+from ranef.linalg.elimination import Factorization
+from ranef.prediction.remaining import Remaining, remaining_covariance
 from ranef.typing import FloatArray, IntArray
 
 # Bytes that the rows of B_j K_DD may take at a time.
@@ -37,13 +38,13 @@ class LevelCovariances:
     f : Factorization
     own : tuple of float64 arrays (k_g, k_g, J_g)
         Of every level with itself.
-    dense : float64 array (q_dense, q_dense) or None
+    dense : Remaining or None
         K_DD; None where no pairs of factors are wanted.
     """
 
     f: Factorization
     own: tuple[FloatArray, ...]
-    dense: FloatArray | None
+    dense: Remaining | None
 
     def between(self, g: int, h: int, at_g: IntArray, at_h: IntArray) -> FloatArray:
         """Return K between level ``at_g`` of g and level ``at_h`` of h, (k_g, k_h, m)."""
@@ -57,8 +58,7 @@ class LevelCovariances:
         assert self.dense is not None
         rows = plan.offset[g] + np.arange(len(self.own[g]))[:, None, None] * self._count(g) + at_g
         cols = plan.offset[h] + np.arange(len(self.own[h]))[:, None] * self._count(h) + at_h
-        found: FloatArray = self.dense[rows, cols]
-        return found
+        return self.dense.elements(rows, cols)
 
     def _count(self, g: int) -> int:
         return int(self.own[g].shape[2])
@@ -83,7 +83,7 @@ class LevelCovariances:
         plan, part = self.f.plan, self.f.chain[e]
         assert self.dense is not None and part.B is not None
         rows = (np.arange(len(part.K))[:, None] * self._count(e) + at).ravel()
-        touched = (part.B[rows] @ self.dense).reshape(len(part.K), len(at), plan.q_dense)
+        touched = self.dense.times(part.B[rows]).reshape(len(part.K), len(at), plan.q_dense)
         for g, W in part.W.items():
             parents, place = np.unique(plan.parents[e, g][at], return_inverse=True)
             above = self._dense_rows(g, parents)[:, place]
@@ -140,17 +140,5 @@ def level_covariances(f: Factorization, *, pairs: bool) -> LevelCovariances:
     pairs : bool
         Whether levels of different factors will be asked for.
     """
-    dense = _dense_covariance(f) if pairs and f.plan.dense else None
+    dense = remaining_covariance(f) if pairs and f.plan.dense else None
     return LevelCovariances(f, conditional_blocks(f), dense)
-
-
-def _dense_covariance(f: Factorization) -> FloatArray:
-    """Return T inv(S) T' of the dense block, (q_dense, q_dense)."""
-    plan, q = f.plan, f.plan.q_dense
-    half = np.tril(inverse_from_factor(np.array(f.L[:q, :q], order="F")))
-    M = half + np.tril(half, -1).T
-    for _ in range(2):  # both sides
-        M = np.concatenate(
-            [scale_columns(M[:, dense_rows(plan, g)], f.T[g].T) for g in plan.dense], axis=1
-        ).T
-    return M

@@ -21,9 +21,8 @@ import numpy as np
 
 from ranef.covariance.chart import Chart, Factors
 from ranef.estimation import Problem
-from ranef.linalg.dense import solve_lower
 from ranef.linalg.elimination import Factorization, factorize
-from ranef.linalg.solution import _back_substitute as back_substitute
+from ranef.linalg.solution import back_substitute, fixed_effects_on
 from ranef.prediction.blocks import level_covariances
 from ranef.prediction.rows import Rows
 from ranef.typing import FloatArray
@@ -106,10 +105,6 @@ def absorbed_columns(f: Factorization) -> tuple[FloatArray, ...]:
     The effects that every column of Q would be given as a response, for known beta. E Sigma
     itself would lose digits where Sigma is large: E is what little the effects leave of Q.
     """
-    q, p = f.plan.q_dense, f.plan.products.p
-    u = np.zeros((p, q))
-    if q and p:
-        forward = f.L[q : q + p, :q]
-        u = solve_lower(np.asfortranarray(f.L[:q, :q]), forward.T, transposed=True).T
-    b, _ = back_substitute(f, np.eye(p, p + 1), u)
+    p = f.plan.products.p
+    b, _ = back_substitute(f, np.eye(p, p + 1), fixed_effects_on(f))
     return b
