@@ -161,7 +161,7 @@ def test_indefinite() -> None:
     assert scheme.factorize(values, border, -corner) is None
 
 
-def teachers(schools: int = 60, seed: int = 8) -> pd.DataFrame:
+def teachers(schools: int = 80, seed: int = 8) -> pd.DataFrame:
     """Return pupils with a teacher a year, most teachers in one school, some of them moving."""
     rng = np.random.default_rng(seed)
     per_school, pupils, waves = 6, 12, 4
