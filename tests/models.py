@@ -48,7 +48,7 @@ SHAPES = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A way through the core: which plan, which kernel and root, which loops over levels."""
+    """A way through the core: which plan, which kernel, store and root, which loops over levels."""
 
     name: str
     chain: bool
@@ -56,6 +56,7 @@ class Variant:
     later_full: bool = False
     split: bool = False
     sparse: bool = False
+    stored: bool = False
     looped: bool = False
 
     def __str__(self) -> str:
@@ -66,6 +67,7 @@ VARIANTS = (
     Variant("one dense block", chain=False),
     Variant("chain, pair map", chain=True),
     Variant("chain, full product, loops", chain=True, full=True, later_full=True, looped=True),
+    Variant("chain, pair map, all stored", chain=True, stored=True),
     Variant("chain, then eliminated in rounds", chain=True, sparse=True),
     Variant("chain, head and pairs, then full product", chain=True, split=True, later_full=True),
 )
@@ -84,6 +86,7 @@ def through(variant: Variant) -> Iterator[None]:
             (kernels, "SMALLEST_HEAD", 1),
             (kernels, "CHANGING_PAIR_COST", 1.0 if variant.later_full else 0.0),
             (kernels, "FLOP_COST", 1e-9),
+            (kernels, "FULL_FROM", 0.0 if variant.stored else 2.0),
             (plan, "SMALLEST_SPARSE", 0 if variant.sparse else 10**9),
             (plan, "LARGEST_DENSITY", 1e9),
             (ordering, "ROUND_COST", -1e9),

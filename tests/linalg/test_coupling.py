@@ -44,14 +44,6 @@ def symmetric(k: int, levels: int) -> FloatArray:
     return half + half.swapaxes(0, 1)
 
 
-def scatter(plan: Plan, values: FloatArray) -> FloatArray:
-    """Return the symmetric dense block whose lower triangle the values are."""
-    flat = np.zeros(plan.size**2)
-    flat[plan.position] = values
-    full = np.tril(flat.reshape(plan.size, plan.size, order="F")[: plan.q_dense, : plan.q_dense])
-    return full + np.tril(full, -1).T
-
-
 def test_kernels() -> None:
     """Every kernel is used by some variant, for factors that come first and for later ones."""
     found = set()
@@ -83,11 +75,11 @@ def test_update(shape: str, kernel: Variant, slab: int) -> None:
         K = symmetric(B.shape[1], B.shape[0])
         values = plan.start_values.copy()
         with patch.object(coupling, "SLAB_BYTES", slab):
-            part.update(plan, K, part.B, values)
-        expected = scatter(plan, plan.start_values) - np.einsum(
+            part.update(plan.block, K, part.B, values)
+        expected = plan.block.square(plan.start_values) - np.einsum(
             "jxq,xyj,jyr->qr", B, K, B, optimize=True
         )
-        np.testing.assert_allclose(scatter(plan, values), expected, atol=1e-10)
+        np.testing.assert_allclose(plan.block.square(values), expected, atol=1e-10)
 
 
 @pytest.mark.parametrize("shape", CROSSED)
@@ -96,21 +88,20 @@ def test_update(shape: str, kernel: Variant, slab: int) -> None:
 def test_adjoint(shape: str, kernel: Variant, slab: int) -> None:
     """The adjoint returns B_j H B_j' for a symmetric H on the pattern; `times` returns B_j H."""
     plan, cross_products = model(shape, kernel, slab)
-    # both triangles of a diagonal block are stored, so they must be given alike
-    flat = np.random.default_rng(9).standard_normal(plan.size**2)
-    weights = flat[plan.position]
-    H = scatter(plan, weights)
+    weights = np.random.default_rng(9).standard_normal(len(plan.start_values))
+    plan.block.complete(weights)
+    H = plan.block.square(weights)
     for e, B in cross_products.items():
         part = plan.coupling[e]
         shape_of_K = (B.shape[1], B.shape[1], B.shape[0])
         with patch.object(coupling, "SLAB_BYTES", slab):
-            found = part.adjoint(plan, weights, part.B, shape_of_K)
+            found = part.adjoint(plan.block, weights, part.B, shape_of_K)
         wanted = np.einsum("jxq,qr,jyr->xyj", B, H, B, optimize=True)
         np.testing.assert_allclose(found, wanted, atol=1e-9)
         if e == plan.chain[0]:
             continue
         with patch.object(coupling, "SLAB_BYTES", slab):
-            product = part.times(plan, weights, part.B)
+            product = part.times(plan.block, weights, part.B)
         np.testing.assert_allclose(product, (B @ H)[part.level, :, part.column].T, atol=1e-9)
         summed = part.sum_entries(product, part.B, B.shape[0])
         np.testing.assert_allclose(summed, wanted, atol=1e-9)
@@ -125,8 +116,8 @@ def test_kernels_agree(shape: str) -> None:
         values = plan.start_values.copy()
         for e, B in cross_products.items():
             part = plan.coupling[e]
-            part.update(plan, symmetric(B.shape[1], B.shape[0]), part.B, values)
-        results.append(scatter(plan, values))
+            part.update(plan.block, symmetric(B.shape[1], B.shape[0]), part.B, values)
+        results.append(plan.block.square(values))
     for other in results[1:]:
         np.testing.assert_allclose(results[0], other, atol=1e-10)
 

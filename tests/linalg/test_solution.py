@@ -10,7 +10,8 @@ from oracle import Point
 from ranef.covariance.chart import Factors
 from ranef.estimation import Problem
 from ranef.linalg.adjoint import conditional_blocks, trace_gradient
-from ranef.linalg.elimination import add_by_level, factorize
+from ranef.linalg.elimination import factorize
+from ranef.linalg.levels import add_by_level
 from ranef.linalg.solution import solve
 
 every_variant = pytest.mark.parametrize("variant", VARIANTS, ids=str)

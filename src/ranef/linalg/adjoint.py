@@ -27,7 +27,8 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.coupling import Coupling
-from ranef.linalg.elimination import Eliminated, Factorization, dense_rows, scale_columns
+from ranef.linalg.elimination import Eliminated, Factorization, dense_rows
+from ranef.linalg.levels import scale_columns
 from ranef.typing import FloatArray
 
 
@@ -48,8 +49,7 @@ def conditional_blocks(f: Factorization, *, fixed: bool = False) -> tuple[FloatA
     deviations of random effects show), or the prediction error variance of b (``fixed=True``).
     """
     corner, border, values = f.root.selected(f.plan.products.p if fixed else 0)
-    scaled = _scale(f, values)
-    out = {pair.g: pair.view(scaled).copy() for pair in f.plan.pairs if pair.diagonal}
+    out = f.plan.block.diagonal_blocks(_scaled(f, values))
     _, diagonal = _chain(f, corner, values, border)
     out.update(diagonal)
     return tuple(out[g] for g in range(len(f.T)))
@@ -63,7 +63,7 @@ def _chain(
     if not plan.chain:
         return {}, {}
     if plan.dense:
-        values = _scale(f, values)
+        values = _scaled(f, values)
         border = np.concatenate(
             [scale_columns(border[:, dense_rows(plan, g)], f.T[g].T) for g in plan.dense], axis=1
         )
@@ -86,32 +86,20 @@ def _dense_products(
     """
     plan = f.plan
     fixed = border.shape[0]
-    Y: dict[int, FloatArray] = {}
+    Y = plan.block.traces(f.values, f.T, f.left, values)
     for g in plan.dense:
-        k = f.T[g].shape[0]
-        rows = dense_rows(plan, g)
-        Y[g] = np.zeros((k, k))
         if fixed:
+            k, rows = f.T[g].shape[0], dense_rows(plan, g)
             Y[g] += levels.sum_products(
                 f.border[:fixed, rows].reshape(fixed, k, -1).swapaxes(0, 1),
                 border[:, rows].reshape(fixed, k, -1).swapaxes(0, 1),
             )
-    for pair, TH in zip(plan.pairs, f.TH, strict=True):
-        block = pair.view(values)
-        HT = levels.multiply_right(pair.view(f.values), f.T[pair.h])
-        Y[pair.g] += levels.sum_products(HT, block)
-        if not pair.diagonal:
-            Y[pair.h] += levels.sum_products(levels.transpose(TH), levels.transpose(block))
     return Y
 
 
-def _scale(f: Factorization, values: FloatArray) -> FloatArray:
-    """Return T inv(S) T' on the pattern."""
-    out = np.empty_like(values)
-    for pair in f.plan.pairs:
-        half = levels.multiply_left(f.T[pair.g], pair.view(values))
-        pair.view(out)[:] = levels.multiply_right(half, f.T[pair.h].T)
-    return out
+def _scaled(f: Factorization, values: FloatArray) -> FloatArray:
+    """Return T inv(S) T' from the elements of inv(S) on the pattern."""
+    return f.plan.block.congruent(values, tuple(T.T for T in f.T))
 
 
 def _chain_gradient(
@@ -182,12 +170,12 @@ def _from_dense(
     assert part.B is not None
     shape = part.G.shape
     if e != plan.chain[0]:
-        rows = coupling.times(plan, values, part.B) + known.above(coupling, part)
+        rows = coupling.times(plan.block, values, part.B) + known.above(coupling, part)
         rows += (C[:, :, coupling.level] * border[:, None, coupling.column]).sum(axis=0)
         K = part.K[:, :, coupling.level]
         known.dense[e] = -levels.multiply(K, rows[:, None])[:, 0]
         return levels.transpose(coupling.sum_entries(rows, part.B, shape[2]))
-    out = coupling.adjoint(plan, values, part.B, shape)
+    out = coupling.adjoint(plan.block, values, part.B, shape)
     if len(border):
         out += levels.multiply(levels.transpose(coupled), C)
     if part.W:

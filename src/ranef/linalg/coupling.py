@@ -23,17 +23,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import sparse
 
 from ranef.linalg import levels
+from ranef.linalg.block import Block
 from ranef.linalg.dense import product
 from ranef.typing import FloatArray, IntArray
-
-if TYPE_CHECKING:
-    from ranef.linalg.plan import Plan
 
 SLAB_BYTES = 1 << 27
 
@@ -42,14 +39,11 @@ SLAB_BYTES = 1 << 27
 class PairMap:
     """The update as a sparse linear map of the entries of K.
 
-    ``maps[s]`` is (entries, J) for the s-th entry (x, y), x <= y, of K; they share their pattern.
-    ``target`` are the touched entries in the vector of dense values, ``weight`` is 2 off the
-    diagonal of the dense matrix and 1 on it.
+    ``maps[s]`` is (values, J) for the s-th entry (x, y), x <= y, of K; they share their pattern.
     """
 
     maps: tuple[sparse.csc_array, ...]
     transposed: tuple[sparse.csr_array, ...]
-    weight: FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -110,10 +104,10 @@ class Coupling:
         """Return B with other values of its entries, (k, N)."""
         return sparse.csr_array((values.ravel(), self.B.indices, self.B.indptr), shape=self.B.shape)
 
-    def update(self, plan: Plan, K: FloatArray, B: sparse.csr_array, values: FloatArray) -> None:
+    def update(self, block: Block, K: FloatArray, B: sparse.csr_array, values: FloatArray) -> None:
         """Subtract sum_j B_j' K_j B_j from the vector of dense values, in place."""
         if len(self.head):
-            self._update_head(plan, K, B, values)
+            self._update_head(block, K, B, values)
         if self.kernel is None:
             return
         if isinstance(self.kernel, PairMap):
@@ -128,65 +122,62 @@ class Coupling:
                 weights += left[pairs.upper] * right[pairs.lower]
             total = np.zeros(len(values))
             total += np.bincount(pairs.target, weights=weights, minlength=len(values))
-        for pair in plan.pairs:
-            if pair.diagonal:
-                _mirror(pair.view(total))
+        block.complete(total)
         values -= total
 
     def adjoint(
-        self, plan: Plan, weights: FloatArray, B: sparse.csr_array, shape: tuple[int, int, int]
+        self, block: Block, weights: FloatArray, B: sparse.csr_array, shape: tuple[int, int, int]
     ) -> FloatArray:
         """Return B_j H B_j' per level, (k, k, J), for H given on the pattern of dense values."""
         k = shape[0]
         if isinstance(self.kernel, PairList):
-            return self.sum_entries(self.times(plan, weights, B), B, shape[2])
+            return self.sum_entries(self.times(block, weights, B), B, shape[2])
         out = np.zeros(shape)
         if self.kernel is not None:
-            weighted = weights * self.kernel.weight
+            weighted = 2.0 * weights  # of a pair, one element is listed
+            weighted[block.diagonal] = weights[block.diagonal]
             for s, (x, y) in enumerate(symmetric(k)):
                 out[x, y] = self.kernel.transposed[s] @ weighted
                 if x != y:
                     out[x, y] *= 0.5
                     out[y, x] = out[x, y]
         if len(self.head):
-            self._add_head(plan, weights, B, out)
+            self._add_head(block, weights, B, out)
         return out
 
     def _update_head(
-        self, plan: Plan, K: FloatArray, B: sparse.csr_array, values: FloatArray
+        self, block: Block, K: FloatArray, B: sparse.csr_array, values: FloatArray
     ) -> None:
-        q, h = B.shape[1], len(self.head)
-        own = np.zeros((h, h))
-        beside = np.zeros((q - h, h))
+        H = block.square(values)  # a view: where there is a head, the block is full
         for slab, rows, part in self._slabs(K.shape[0], B):
             KB = np.matmul(K[:, :, slab].transpose(2, 0, 1), part)
-            own += product(part.reshape(-1, h).T, KB.reshape(-1, h))
-            if self.split is not None:
-                by_column = np.ascontiguousarray(KB.swapaxes(0, 1)).reshape(-1, h)
-                beside += self.split.rest[rows].T @ by_column
-        full = np.zeros((plan.size, plan.size))  # symmetric, so the order of axes does not matter
-        if self.split is None:
-            full[:q, :q] = own
-        else:
-            full[self.head[:, None], self.head] = own
-            full[self.split.others[:, None], self.head] = beside
-            full[self.head[:, None], self.split.others] = beside.T
-        values -= full.ravel()[plan.position]
+            h = KB.shape[2]
+            own = product(part.reshape(-1, h).T, KB.reshape(-1, h))
+            if self.split is None:
+                H -= own
+                continue
+            H[self.head[:, None], self.head] -= own
+            by_column = np.ascontiguousarray(KB.swapaxes(0, 1)).reshape(-1, h)
+            beside = self.split.rest[rows].T @ by_column
+            H[self.split.others[:, None], self.head] -= beside
+            H[self.head[:, None], self.split.others] -= beside.T
 
     def _add_head(
-        self, plan: Plan, weights: FloatArray, B: sparse.csr_array, out: FloatArray
+        self, block: Block, weights: FloatArray, B: sparse.csr_array, out: FloatArray
     ) -> None:
-        full, h = _full(plan, weights), len(self.head)
-        own = full if self.split is None else full[self.head[:, None], self.head]
+        H, h = block.square(weights), len(self.head)
+        own = H if self.split is None else H[self.head[:, None], self.head]
+        beside = None if self.split is None else H[self.split.others[:, None], self.head]
         for slab, rows, part in self._slabs(len(out), B):
             HB = product(part.reshape(-1, h), own).reshape(part.shape)
-            if self.split is not None:  # twice: the other half is the transpose
-                across = self.split.rest[rows] @ full[self.split.others[:, None], self.head]
+            if self.split is not None and beside is not None:
+                across: FloatArray = self.split.rest[rows] @ beside
+                # twice: the other half is the transpose
                 HB += 2.0 * across.reshape(len(out), -1, h).swapaxes(0, 1)
             touched = np.matmul(HB, part.swapaxes(1, 2)).transpose(1, 2, 0)
             out[:, :, slab] += 0.5 * (touched + touched.swapaxes(0, 1))
 
-    def times(self, plan: Plan, weights: FloatArray, B: sparse.csr_array) -> FloatArray:
+    def times(self, block: Block, weights: FloatArray, B: sparse.csr_array) -> FloatArray:
         """Return B_j H at the entries, (k, N), for H given on the pattern of dense values."""
         entries = self.values(B)
         out = np.empty_like(entries)
@@ -198,7 +189,7 @@ class Coupling:
                 out[x] = np.bincount(lower, weights=b[upper] * H, minlength=len(b))
                 out[x] += np.bincount(upper, weights=b[lower] * apart, minlength=len(b))
             return out
-        full, k = _full(plan, weights), len(entries)
+        full, k = block.square(weights), len(entries)
         for slab, _, part in self._slabs(k, B):
             HB = product(part.reshape(-1, len(full)), full).reshape(part.shape)
             mine = slice(*np.searchsorted(self.level, [slab.start, slab.stop]))
@@ -230,16 +221,6 @@ class Coupling:
             yield slab, rows, by_level(front[rows], k)
 
 
-def _full(plan: Plan, weights: FloatArray) -> FloatArray:
-    """Return the symmetric dense block of which ``weights`` are the lower triangle."""
-    full = np.zeros(plan.size**2)
-    full[plan.position] = weights
-    half = full.reshape(plan.size, plan.size)[: plan.q_dense, : plan.q_dense]
-    both = half + half.T
-    both.ravel()[:: plan.q_dense + 1] *= 0.5
-    return both
-
-
 def by_level(B: sparse.csr_array, k: int) -> FloatArray:
     """Return sparse rows a * levels + level in full, (levels, k, q_dense)."""
     full = B.toarray().reshape(k, -1, B.shape[1])
@@ -249,10 +230,3 @@ def by_level(B: sparse.csr_array, k: int) -> FloatArray:
 def symmetric(k: int) -> list[tuple[int, int]]:
     """Return the entries (x, y), x <= y, of a symmetric matrix of size k."""
     return [(x, y) for x in range(k) for y in range(x, k)]
-
-
-def _mirror(blocks: FloatArray) -> None:
-    """Copy the lower triangle of every (k, k) block to the upper one."""
-    for a in range(blocks.shape[0]):
-        for b in range(a):
-            blocks[b, a] = blocks[a, b]

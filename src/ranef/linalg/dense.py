@@ -19,6 +19,8 @@ from ranef.typing import FloatArray
 SMALL = 96
 # OpenBLAS solves on one thread below about this many multiplications.
 UNTHREADED = 3e4
+# Rows that are transposed at a time.
+BLOCK = 256
 
 
 def solve_lower(L: FloatArray, right: FloatArray, *, transposed: bool = False) -> FloatArray:
@@ -64,3 +66,12 @@ def gram(matrix: FloatArray) -> FloatArray:
     half = blas.dsyrk(1.0, matrix, lower=1)
     result: FloatArray = half + np.tril(half, -1).T
     return result
+
+
+def complete(matrix: FloatArray) -> None:
+    """Write the lower triangle of a square matrix into its upper one, by blocks."""
+    for start in range(0, len(matrix), BLOCK):
+        rows = slice(start, start + BLOCK)
+        matrix[:start, rows] = matrix[rows, :start].T
+        own = matrix[rows, rows]
+        own += np.tril(own, -1).T - np.triu(own, 1)

@@ -28,7 +28,7 @@ from scipy import sparse
 from ranef.linalg import levels
 from ranef.linalg.plan import Plan
 from ranef.linalg.root import Root
-from ranef.typing import FloatArray, IntArray
+from ranef.typing import FloatArray
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -73,9 +73,9 @@ class Factorization:
     T : tuple of float64 arrays (k_f, k_f)
     chain : dict factor -> Eliminated
     values : float64 array
-        The dense block H on its pattern (see `Plan.pairs`), after the chain.
-    TH : tuple of float64 arrays
-        T_g'H for every part of the pattern.
+        The dense block H after the chain, as `Plan.block` stores it.
+    left : tuple of float64 arrays
+        T_g'H, as far as the block keeps it.
     border : float64 array (p + 1, q_dense)
         Border of the dense block after the chain.
     corner : float64 array (p + 1, p + 1)
@@ -88,7 +88,7 @@ class Factorization:
     T: tuple[FloatArray, ...]
     chain: dict[int, Eliminated]
     values: FloatArray
-    TH: tuple[FloatArray, ...]
+    left: tuple[FloatArray, ...]
     border: FloatArray
     corner: FloatArray
     root: Root
@@ -101,15 +101,6 @@ class Factorization:
         if self.plan.products.p == 0:
             return np.zeros((0, 0))
         return np.asarray(np.linalg.inv(self.root.corner[:-1, :-1]), dtype=np.float64)
-
-
-def add_by_level(parent: IntArray, blocks: FloatArray, size: int) -> FloatArray:
-    """Return the sum of (k, l, J) blocks over the levels that share a parent, (k, l, size)."""
-    out = np.empty((*blocks.shape[:2], size))
-    for a in range(blocks.shape[0]):
-        for b in range(blocks.shape[1]):
-            out[a, b] = np.bincount(parent, weights=blocks[a, b], minlength=size)
-    return out
 
 
 def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
@@ -151,17 +142,18 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         for j, g in enumerate(later):
             parent, count = plan.parents[e, g], products.A[g].shape[2]
             Wt = levels.transpose(W[e, g])
-            G[g] = G[g] - add_by_level(parent, levels.multiply(Wt, KW[g]), count)
-            C[g] = C[g] - add_by_level(parent, levels.multiply(C[e], KW[g]), count)
+            G[g] = G[g] - levels.add_by_level(parent, levels.multiply(Wt, KW[g]), count)
+            C[g] = C[g] - levels.add_by_level(parent, levels.multiply(C[e], KW[g]), count)
             for h in later[j + 1 :]:
-                W[g, h] = W[g, h] - add_by_level(parent, levels.multiply(Wt, KW[h]), count)
+                W[g, h] = W[g, h] - levels.add_by_level(parent, levels.multiply(Wt, KW[h]), count)
         if e in B:
-            plan.coupling[e].update(plan, K, B[e], values)
+            plan.coupling[e].update(plan.block, K, B[e], values)
             border = border - CK.reshape(CK.shape[0], -1) @ B[e]
             for g in later:
                 B[g] = _hand_on(plan, e, g, B[e], B[g], KW[g])
         chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW, B.get(e))
-    scaled, TH = _scaled(plan, T, values)
+    left = plan.block.left(values, T)
+    scaled = plan.block.congruent(values, T, left)
     root = plan.scheme.factorize(scaled, scaled_border(plan, T, border), corner)
     if root is None:
         return None
@@ -171,7 +163,7 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         T,
         chain,
         values,
-        TH,
+        left,
         border,
         corner,
         root,
@@ -193,20 +185,9 @@ def _hand_on(
     own, above = plan.coupling[e], plan.coupling[g]
     entries = above.values(B_g)
     taken = levels.multiply(levels.transpose(KW)[:, :, own.level], own.values(B_e)[:, None])
-    return above.with_values(entries - add_by_level(own.lift[g], taken, entries.shape[1])[:, 0])
-
-
-def _scaled(
-    plan: Plan, T: tuple[FloatArray, ...], values: FloatArray
-) -> tuple[FloatArray, tuple[FloatArray, ...]]:
-    """Return T'H T on the pattern, and T_g'H for every part of it."""
-    scaled = np.empty_like(values)
-    TH = []
-    for pair in plan.pairs:
-        half = levels.multiply_left(T[pair.g].T, pair.view(values))
-        TH.append(half)
-        pair.view(scaled)[:] = levels.multiply_right(half, T[pair.h])
-    return scaled, tuple(TH)
+    return above.with_values(
+        entries - levels.add_by_level(own.lift[g], taken, entries.shape[1])[:, 0]
+    )
 
 
 def scaled_border(plan: Plan, T: tuple[FloatArray, ...], border: FloatArray) -> FloatArray:
@@ -214,7 +195,7 @@ def scaled_border(plan: Plan, T: tuple[FloatArray, ...], border: FloatArray) -> 
     out = np.empty_like(border)
     for g in plan.dense:
         rows = dense_rows(plan, g)
-        out[:, rows] = scale_columns(border[:, rows], T[g])
+        out[:, rows] = levels.scale_columns(border[:, rows], T[g])
     return out
 
 
@@ -222,13 +203,3 @@ def dense_rows(plan: Plan, g: int) -> slice:
     """Return the rows of a dense factor in the dense block."""
     k, _, J = plan.products.A[g].shape
     return slice(plan.offset[g], plan.offset[g] + k * J)
-
-
-def scale_columns(rows: FloatArray, T: FloatArray) -> FloatArray:
-    """Return rows (m, k J) times I (x) T: every level's k numbers are multiplied by T."""
-    k = T.shape[0]
-    if k == 1:
-        return rows * float(T[0, 0])
-    blocks = rows.reshape(rows.shape[0], k, rows.shape[1] // k)
-    product: FloatArray = np.matmul(T.T, blocks)
-    return product.reshape(rows.shape)

@@ -22,12 +22,8 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.dense import gram, solve_lower
-from ranef.linalg.elimination import (
-    Factorization,
-    add_by_level,
-    dense_rows,
-    scale_columns,
-)
+from ranef.linalg.elimination import Factorization, dense_rows
+from ranef.linalg.levels import add_by_level, scale_columns
 from ranef.linalg.plan import Plan
 from ranef.typing import FloatArray, IntArray
 
@@ -129,10 +125,7 @@ def whole_moments(f: Factorization, reml: bool) -> Moments:
     """
     whole, T = f.plan, f.T
     q, fixed = whole.q_dense, whole.products.p if reml else 0
-    H = np.zeros((whole.size, whole.size), order="F")
-    H.ravel(order="K")[whole.position] = f.values
-    H = H[:q, :q]
-    H = H + np.tril(H, -1).T
+    H = whole.block.square(f.values)
     right = np.zeros((whole.size, q), order="F")
     for g in whole.dense:
         right[dense_rows(whole, g)] = scale_columns(H[:, dense_rows(whole, g)], T[g]).T

@@ -8,6 +8,7 @@ for all columns, at the speed of a matrix product. Between them, the first facto
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from scipy import sparse
@@ -16,14 +17,11 @@ from ranef.linalg import coupling
 from ranef.linalg.coupling import Coupling, PairList, PairMap, Split, by_level, symmetric
 from ranef.linalg.crossproducts import CrossProducts
 from ranef.linalg.pattern import (
-    BlockPairs,
     Entries,
     Frame,
     Layout,
-    all_pairs,
     lift,
     make_entries,
-    make_frame,
     make_layout,
     meeting,
     pair_count,
@@ -46,6 +44,21 @@ MOST_PAIRS = 60_000_000
 SEARCH_COST = 0.02
 HEAD_STEP = 1.4
 SMALLEST_HEAD = 32
+# Share of level pairs that meet from which all are stored.
+FULL_FROM = 0.6
+
+
+class Places(Protocol):
+    """Where pairs of entries stand in the vector of dense values."""
+
+    @property
+    def length(self) -> int:
+        """Of the vector."""
+        ...
+
+    def target(self, entries: Entries, upper: IntArray, lower: IntArray) -> IntArray:
+        """Return the places of pairs of entries, (pairs,)."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,48 +71,60 @@ class Kernels:
 
     @property
     def fills(self) -> bool:
-        """Whether every element of the dense block is stored."""
+        """Whether every element of the dense block must be stored."""
         return any(len(head) for head in self.heads.values())
 
+    @property
+    def bytes(self) -> float:
+        """Bytes of the lists of pairs, about."""
+        total = 0.0
+        for e, head in self.heads.items():
+            own = self.entries[e]
+            outside = own.level[~np.isin(own.column, head)]
+            touched = np.bincount(outside, minlength=len(own.pointer) - 1)
+            k = len(own.values)
+            total += pair_count(touched) * (12.0 + 4.0 * k * (k + 1))
+        return total
 
-def choose_kernels(
-    products: CrossProducts, chain: tuple[int, ...], dense: tuple[int, ...]
-) -> Kernels:
-    """Return the cheapest kernel of every chain factor; ``chain`` and ``dense`` are not empty."""
-    frame = make_frame(products, dense)
+
+def choose_kernels(products: CrossProducts, chain: tuple[int, ...], frame: Frame) -> Kernels:
+    """Return the cheapest kernel of every chain factor; chain and frame are not empty."""
     entries = {e: make_entries(products, e, frame) for e in chain}
     heads = {e: _head(products.A[e].shape, entries[e], frame, e == chain[0]) for e in chain}
     return Kernels(frame, entries, heads)
+
+
+def pattern_layout(kernels: Kernels, last: int) -> Layout | None:
+    """Return where elements stand that can be non-zero; None where most can.
+
+    ``last`` is the chain's last factor: its pairs include those of all others.
+    """
+    keys = meeting(kernels.frame, kernels.entries[last])
+    if len(keys) > FULL_FROM * 0.5 * kernels.frame.blocks**2:
+        return None
+    return make_layout(kernels.frame, keys)
 
 
 def make_couplings(
     products: CrossProducts,
     chain: tuple[int, ...],
     kernels: Kernels,
+    layout: Places,
     parents: dict[tuple[int, int], IntArray],
-) -> tuple[dict[int, Coupling], BlockPairs]:
-    """Return the coupling of every chain factor and the level pairs they connect.
+) -> dict[int, Coupling]:
+    """Return the coupling of every chain factor.
 
     Parameters
     ----------
     products : CrossProducts
     chain : tuple of int
     kernels : Kernels
+    layout : Places
+        Where pairs of what they touch stand among the values of the dense block.
     parents : dict (e, e') -> int array (J_e,)
-
-    Returns
-    -------
-    couplings : dict chain factor -> Coupling
-    block_pairs : dict (g, h) -> (levels of g, levels of h)
-        Off-diagonal level pairs of the dense block, g >= h, in the order of the dense values.
     """
     frame, entries, heads = kernels.frame, kernels.entries, kernels.heads
     others = {e: _without(entries[e], heads[e]) for e in chain if len(heads[e]) < frame.columns}
-    if not kernels.fills:
-        # the pairs of the last factor include those of all others
-        layout = make_layout(frame, meeting(frame, others[chain[-1]]))
-    elif others:
-        layout = make_layout(frame, np.flatnonzero(np.tri(frame.blocks, dtype=bool)))
     couplings = {}
     kernel: PairMap | PairList | None
     for i, e in enumerate(chain):
@@ -115,7 +140,7 @@ def make_couplings(
             full = by_level(B if split is None else split.front, k)
         lifts = {g: lift(own, parents[e, g], entries[g], frame) for g in chain[i + 1 :]}
         couplings[e] = Coupling(B, own.level, own.column, lifts, head, kernel, split, full)
-    return couplings, layout.block_pairs if others else all_pairs(frame)
+    return couplings
 
 
 def _head(shape: tuple[int, ...], entries: Entries, frame: Frame, first: bool) -> IntArray:
@@ -185,16 +210,13 @@ def predicted_cost(
     return listed, FLOP_COST * 4.0 * k * count * columns**2
 
 
-def _pair_map(layout: Layout, entries: Entries) -> PairMap:
+def _pair_map(layout: Places, entries: Entries) -> PairMap:
     k, count = len(entries.values), len(entries.pointer) - 1
     number = pair_count(entries.touched)
     indices = np.empty(number, dtype=np.int32)
     data = np.empty((k * (k + 1) // 2, number))
-    weight = np.full(layout.length, 2.0)
     for place, upper, lower in pair_slabs(entries):
-        target = layout.target(entries, upper, lower)
-        indices[place] = target
-        weight[target[upper == lower]] = 1.0
+        indices[place] = layout.target(entries, upper, lower)
         left, right = entries.values[:, upper], entries.values[:, lower]
         for s, (x, y) in enumerate(symmetric(k)):
             data[s, place] = left[x] * right[y]
@@ -206,10 +228,10 @@ def _pair_map(layout: Layout, entries: Entries) -> PairMap:
     maps = tuple(sparse.csc_array((row, indices, pointer), shape=shape) for row in data)
     # the same arrays, read as rows
     transposed = tuple(sparse.csr_array((row, indices, pointer), shape=shape[::-1]) for row in data)
-    return PairMap(maps, transposed, weight)
+    return PairMap(maps, transposed)
 
 
-def _pair_list(layout: Layout, entries: Entries) -> PairList:
+def _pair_list(layout: Places, entries: Entries) -> PairList:
     number = pair_count(entries.touched)
     upper, lower, target = (np.empty(number, dtype=np.int32) for _ in range(3))
     for place, above, below in pair_slabs(entries):

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from ranef.typing import FloatArray
+from ranef.typing import FloatArray, IntArray
 
 # Above this size the Python loop over rows and columns costs more than LAPACK's batches.
 LARGEST_LOOPED = 8
@@ -106,3 +106,22 @@ def inverse_factor(blocks: FloatArray) -> tuple[FloatArray, float]:
             total = (L[i, j:i] * R[j, j:i]).sum(axis=0)
             np.multiply(total, -R[i, i], out=R[j, i])
     return R, logdet
+
+
+def add_by_level(parent: IntArray, blocks: FloatArray, size: int) -> FloatArray:
+    """Return the sum of (k, l, J) blocks over the levels that share a parent, (k, l, size)."""
+    out = np.empty((*blocks.shape[:2], size))
+    for a in range(blocks.shape[0]):
+        for b in range(blocks.shape[1]):
+            out[a, b] = np.bincount(parent, weights=blocks[a, b], minlength=size)
+    return out
+
+
+def scale_columns(rows: FloatArray, T: FloatArray) -> FloatArray:
+    """Return rows (m, k J) times I (x) T: every level's k numbers are multiplied by T."""
+    k = T.shape[0]
+    if k == 1:
+        return rows * float(T[0, 0])
+    blocks = rows.reshape(rows.shape[0], k, rows.shape[1] // k)
+    product: FloatArray = np.matmul(T.T, blocks)
+    return product.reshape(rows.shape)

@@ -45,6 +45,17 @@ class Frame:
         """Number of columns, q_dense."""
         return sum(k * J for k, J in zip(self.widths, self.counts, strict=True))
 
+    def shape(self, g: int) -> tuple[int, int]:
+        """Return the columns per level and the levels of a factor, (k_g, J_g)."""
+        at = self.dense.index(g)
+        return self.widths[at], self.counts[at]
+
+    def rows(self, g: int) -> slice:
+        """Return the rows of a factor in the dense block."""
+        at = self.dense.index(g)
+        start = sum(k * J for k, J in zip(self.widths[:at], self.counts[:at], strict=True))
+        return slice(start, start + self.widths[at] * self.counts[at])
+
 
 def make_frame(products: CrossProducts, dense: tuple[int, ...]) -> Frame:
     """Return the frame of the dense factors."""
@@ -242,7 +253,7 @@ def meeting(frame: Frame, entries: Entries) -> IntArray:
 def make_layout(frame: Frame, keys: IntArray) -> Layout:
     """Give every level pair with a key (first block >= second) its place.
 
-    Diagonal blocks of all factors come first, as in `ranef.linalg.plan`.
+    Diagonal blocks of all factors come first, as in `ranef.linalg.pattern_block`.
     """
     blocks, start_of = frame.blocks, frame.block_start
     rows, cols = np.divmod(keys, blocks)
@@ -295,18 +306,3 @@ def _table(blocks: int, key: IntArray, values: IntArray) -> IntArray:
     table = np.zeros(blocks * blocks, dtype=np.int32)
     table[key] = values
     return table
-
-
-def all_pairs(frame: Frame) -> BlockPairs:
-    """Return the full lower triangle of the dense block as level pairs."""
-    out: BlockPairs = {}
-    for i, g in enumerate(frame.dense):
-        for j, h in enumerate(frame.dense[: i + 1]):
-            if i == j:
-                rows, cols = np.tril_indices(frame.counts[i], -1)
-            else:
-                cells = np.arange(frame.counts[i] * frame.counts[j])
-                rows, cols = np.divmod(cells, frame.counts[j])
-            if len(rows):
-                out[g, h] = (rows.astype(np.int32), cols.astype(np.int32))
-    return out

@@ -3,12 +3,8 @@
 Levels of one factor never touch each other, so a factor can be eliminated as J small problems at
 once. A second factor can follow in the same way if every level of the factors before it belongs
 to one of its levels (pupils, schools, districts): these are the *chain*. All other factors form
-one dense block, kept on the pattern of level pairs that can be non-zero:
-
-    rows of the dense block: offset[g] + a * J_g + level,   a = 0 .. k_g - 1
-
-Only one triangle is kept. `DensePairs` stores it as small matrices (k_g, k_h, pairs), level pairs
-last, with the positions of their entries in the lower triangle of the dense Cholesky factor.
+one block (`ranef.linalg.block`), stored on the pattern of level pairs that can be non-zero or in
+full, and factorised by LAPACK or, where it is sparse, in rounds (`ranef.linalg.sparse_root`).
 
 Small models skip the chain altogether: one LAPACK call on the whole matrix is cheaper than many
 small numpy calls. That holds for q up to `SMALL_MODEL`, and for crossed factors as long as the
@@ -23,58 +19,37 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.errors import FitError
+from ranef.linalg.block import Block
 from ranef.linalg.coupling import Coupling
 from ranef.linalg.crossproducts import CrossProducts
-from ranef.linalg.kernels import FLOP_COST, choose_kernels, make_couplings, predicted_cost
-from ranef.linalg.ordering import Ordering, make_ordering
-from ranef.linalg.pattern import BlockPairs, oriented
+from ranef.linalg.full_block import FullBlock
+from ranef.linalg.kernels import (
+    FLOP_COST,
+    choose_kernels,
+    make_couplings,
+    pattern_layout,
+    predicted_cost,
+)
+from ranef.linalg.ordering import make_ordering
+from ranef.linalg.pattern import BlockPairs, make_frame, oriented
+from ranef.linalg.pattern_block import pattern_block
 from ranef.linalg.root import DenseScheme, Scheme
 from ranef.linalg.sparse_root import make_sparse_scheme
 from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
 CHAIN_FLOPS = 5e7
-# Peak bytes for every cell of the dense block (factor, inverse, values, positions, products: two
-# evaluations live at once) and of the border, measured on models of 2 000 to 4 000 rows.
-BYTES_PER_CELL = 130.0
+# Peak bytes (two evaluations live at once), measured on blocks of 2 500 to 3 700 rows: for a cell
+# of a matrix that LAPACK factorises, of one whose values are all stored besides, and for a stored
+# element of a pattern; for a column of the border; for a pair of neighbours in a round.
+BYTES_PER_CELL = 35.0
+BYTES_PER_STORED_CELL = 75.0
+BYTES_PER_ELEMENT = 100.0
 BYTES_PER_BORDER = 40.0
-BYTES_PER_ELEMENT = 60.0
+BYTES_PER_PAIR = 20.0
 # A block of fewer rows, or with a larger share of elements than this, is dense for LAPACK.
 SMALLEST_SPARSE = 400
 LARGEST_DENSITY = 0.25
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class DensePairs:
-    """Level pairs of two dense factors g >= h (positions in `Plan.dense`).
-
-    Attributes
-    ----------
-    g, h : int
-        Factors (indices into the cross-products).
-    rows, cols : int arrays (nnz,)
-        Levels of g and h.
-    diagonal : bool
-        True for the pairs (level, level) of one factor.
-    start : int
-        Where the values (k_g, k_h, nnz), flattened, begin in the vector of all values.
-    position : int array (k_g * k_h * nnz,)
-        Flat position, column-major, in the lower triangle of the dense matrix.
-    """
-
-    g: int
-    h: int
-    rows: IntArray
-    cols: IntArray
-    diagonal: bool
-    start: int
-    shape: tuple[int, int, int]
-    position: IntArray
-
-    def view(self, values: FloatArray) -> FloatArray:
-        """Return this part of the vector of all values as (k_g, k_h, nnz)."""
-        size = self.shape[0] * self.shape[1] * self.shape[2]
-        return values[self.start : self.start + size].reshape(self.shape)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -94,11 +69,10 @@ class Plan:
         Level of chain factor e' that a level of the earlier chain factor e belongs to.
     couplings : dict (e, e') -> float64 array (k_e, k_e', J_e)
         Cross-products of chain factor e with that level.
-    pairs : tuple of DensePairs
-    position : int array
-        Positions of all pairs' entries, concatenated.
+    block : Block
+        How the dense block is stored.
     start_values : float64 array
-        Values of the dense block before elimination.
+        Its values before elimination.
     border : float64 array (p + 1, q_dense)
         Border of the dense block before elimination.
     coupling : dict chain factor -> Coupling
@@ -115,8 +89,7 @@ class Plan:
     size: int
     parents: dict[tuple[int, int], IntArray]
     couplings: dict[tuple[int, int], FloatArray]
-    pairs: tuple[DensePairs, ...]
-    position: IntArray
+    block: Block
     start_values: FloatArray
     border: FloatArray
     coupling: dict[int, Coupling]
@@ -158,25 +131,22 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     }
     parents = {link: parent for link, (parent, _) in nesting.items()}
     coupling: dict[int, Coupling] = {}
-    block_pairs = _observed(products, dense)
+    frame = make_frame(products, dense)
+    block: Block
     if chain and dense:
-        kernels = choose_kernels(products, chain, dense)
-        if kernels.fills:
-            _check_memory(products, dense, q_dense, 0, memory_limit)
-        coupling, block_pairs = make_couplings(products, chain, kernels, parents)
-    pairs = _dense_pairs(products, block_pairs, offset, size)
-    position = np.concatenate([pair.position for pair in pairs] or [np.zeros(0, dtype=np.intp)])
-    ordering = None if whole else _ordering(q_dense, size, position)
-    if ordering is None:
-        _check_memory(products, dense, q_dense, len(position), memory_limit)
-        scheme: Scheme = DenseScheme(position)
+        kernels = choose_kernels(products, chain, frame)
+        layout = None if kernels.fills else pattern_layout(kernels, chain[-1])
+        if layout is None:
+            needed = BYTES_PER_STORED_CELL * size**2 + kernels.bytes
+            _check_memory(products, dense, size, needed, memory_limit)
+            block = FullBlock(frame)
+            coupling = make_couplings(products, chain, kernels, block, parents)
+        else:
+            block = pattern_block(frame, layout.block_pairs, products.p + 1)
+            coupling = make_couplings(products, chain, kernels, layout, parents)
     else:
-        elements = len(position) + ordering.pairs
-        _check_memory(products, dense, len(ordering.core), elements, memory_limit)
-        scheme = make_sparse_scheme(ordering, products.p + 1)
-    values = np.zeros(len(position))
-    for pair in pairs:
-        _fill(products, pair, values)
+        block = pattern_block(frame, _observed(products, dense), products.p + 1)
+    scheme = _scheme(products, block, dense, memory_limit, whole)
     border = np.concatenate(
         [products.C[g].reshape(products.p + 1, -1) for g in dense]
         or [np.zeros((products.p + 1, 0))],
@@ -191,9 +161,8 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         size,
         parents,
         {link: values for link, (_, values) in nesting.items()},
-        pairs,
-        position,
-        values,
+        block,
+        block.start(products),
         border,
         coupling,
         scheme,
@@ -258,25 +227,32 @@ def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatAr
     return parent, values
 
 
-def _ordering(q: int, size: int, position: IntArray) -> Ordering | None:
-    """Return an order of elimination where the block has few elements; None for LAPACK."""
-    if q < SMALLEST_SPARSE or len(position) > LARGEST_DENSITY * 0.5 * q * q:
-        return None
-    column, row = np.divmod(position, size)
-    return make_ordering(q, row, column)
+def _scheme(
+    products: CrossProducts, block: Block, dense: tuple[int, ...], memory_limit: float, whole: bool
+) -> Scheme:
+    """Return how the block is factorised: in rounds where it has few elements, or by LAPACK."""
+    position, q, border = block.position, block.q, products.p + 1
+    if position is None:
+        return DenseScheme(None)
+    elements = BYTES_PER_ELEMENT * len(position)
+    if not whole and q >= SMALLEST_SPARSE and len(position) <= LARGEST_DENSITY * 0.5 * q * q:
+        column, row = np.divmod(position, q + border)
+        ordering = make_ordering(q, row, column)
+        if ordering is not None:
+            size = len(ordering.core) + border
+            needed = BYTES_PER_CELL * size**2 + elements + BYTES_PER_PAIR * ordering.pairs
+            _check_memory(products, dense, size, needed, memory_limit)
+            return make_sparse_scheme(ordering, border)
+    size = q + border
+    _check_memory(products, dense, size, BYTES_PER_CELL * size**2 + elements, memory_limit)
+    return DenseScheme(position)
 
 
 def _check_memory(
-    products: CrossProducts,
-    dense: tuple[int, ...],
-    core: int,
-    elements: float,
-    memory_limit: float,
+    products: CrossProducts, dense: tuple[int, ...], size: int, needed: float, memory_limit: float
 ) -> None:
-    """Raise FitError if a dense matrix of ``core`` effects and so many elements need too much."""
+    """Raise FitError if a matrix of ``size`` rows, which takes so many bytes, does not fit."""
     effects = sum(A.shape[0] * A.shape[2] for A in products.A)
-    size = core + products.p + 1
-    needed = BYTES_PER_CELL * size * size + BYTES_PER_ELEMENT * elements
     needed += BYTES_PER_BORDER * (products.p + 1) * effects
     if needed > memory_limit:
         factors = ", ".join(
@@ -299,47 +275,3 @@ def _observed(products: CrossProducts, dense: tuple[int, ...]) -> BlockPairs:
             pair = products.pairs[h, g]
             out[g, h] = (pair.cols, pair.rows)
     return out
-
-
-def _dense_pairs(
-    products: CrossProducts, block_pairs: BlockPairs, offset: dict[int, int], size: int
-) -> tuple[DensePairs, ...]:
-    """Lay the level pairs out in one vector; every factor gets its diagonal blocks first."""
-    out: list[DensePairs] = []
-    start = 0
-
-    def add(g: int, h: int, rows: IntArray, cols: IntArray, diagonal: bool) -> None:
-        nonlocal start
-        (k_g, _, J_g), (k_h, _, J_h) = products.A[g].shape, products.A[h].shape
-        row = offset[g] + np.arange(k_g)[:, None, None] * J_g + rows
-        col = offset[h] + np.arange(k_h)[None, :, None] * J_h + cols
-        lower = np.maximum(row, col) + np.minimum(row, col) * size
-        shape = (k_g, k_h, len(rows))
-        out.append(DensePairs(g, h, rows, cols, diagonal, start, shape, lower.ravel()))
-        start += lower.size
-
-    for g in offset:
-        levels = np.arange(products.A[g].shape[2], dtype=np.int32)
-        add(g, g, levels, levels, True)
-    for (g, h), (rows, cols) in block_pairs.items():
-        if len(rows):
-            add(g, h, rows, cols, False)
-    return tuple(out)
-
-
-def _fill(products: CrossProducts, pair: DensePairs, values: FloatArray) -> None:
-    """Write the cross-products of the data into their places."""
-    target = pair.view(values)
-    if pair.diagonal:
-        target[:] = products.A[pair.g]
-    elif pair.g != pair.h:
-        source = products.pairs[pair.h, pair.g]
-        width = products.A[pair.h].shape[2]
-        keys = pair.rows.astype(np.int64) * width + pair.cols
-        wanted = source.cols.astype(np.int64) * width + source.rows
-        if len(keys) == len(wanted) and (keys == wanted).all():
-            target[:] = source.values.swapaxes(0, 1)
-            return
-        order = np.argsort(keys)
-        place = order[np.searchsorted(keys, wanted, sorter=order)]
-        target[:, :, place] = source.values.swapaxes(0, 1)

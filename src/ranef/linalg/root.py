@@ -18,7 +18,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 from scipy.linalg import lapack
 
-from ranef.linalg.dense import inverse_from_factor, solve_lower
+from ranef.linalg.dense import complete, inverse_from_factor, solve_lower
 from ranef.typing import FloatArray, IntArray
 
 
@@ -70,7 +70,7 @@ class Scheme(Protocol):
         Parameters
         ----------
         values : float64 array
-            T'H T on the pattern (see `ranef.linalg.plan.Plan.position`), without the identity.
+            T'H T as the block stores it (see `ranef.linalg.block`), without the identity.
         border : float64 array (p + 1, q)
         corner : float64 array (p + 1, p + 1)
         """
@@ -83,11 +83,12 @@ class DenseScheme:
 
     Attributes
     ----------
-    position : int array
-        Flat places of the pattern in the lower triangle of S, column-major.
+    position : int array or None
+        Flat places of the pattern in the lower triangle of S, column-major; None where the values
+        are all of the matrix (q, q).
     """
 
-    position: IntArray
+    position: IntArray | None
 
     def factorize(self, values: FloatArray, border: FloatArray, corner: FloatArray) -> Root | None:
         """See `Scheme`."""
@@ -96,21 +97,25 @@ class DenseScheme:
 
 def dense_root(
     values: FloatArray,
-    position: IntArray,
+    position: IntArray | None,
     border: FloatArray,
     corner: FloatArray,
     ridge: float = 0.0,
 ) -> DenseRoot | None:
     """Return the root of the bordered matrix with ``values`` at ``position``, plus a ridge.
 
-    None where rounding made it indefinite. The ridge is for the random effects alone.
+    See `DenseScheme`. None where rounding made it indefinite. The ridge is for the random effects
+    alone.
     """
     q = border.shape[1]
     size = q + len(corner)
     flat = np.zeros(size * size)
-    flat[position] = values
-    flat[: q * (size + 1) : size + 1] += ridge
     S: FloatArray = flat.reshape(size, size, order="F")
+    if position is None:
+        S[:q, :q] = values.reshape(q, q).T  # symmetric, and so in the order of S
+    else:
+        flat[position] = values
+    flat[: q * (size + 1) : size + 1] += ridge
     S[q:, :q] = border
     S[q:, q:] = corner
     L, info = lapack.dpotrf(S, lower=1, clean=0, overwrite_a=1)
@@ -123,7 +128,7 @@ class DenseRoot:
 
     L: FloatArray
     q: int
-    position: IntArray
+    position: IntArray | None
 
     @property
     def logdet(self) -> float:
@@ -151,13 +156,19 @@ class DenseRoot:
     def selected(self, fixed: int) -> Selected:
         """See `Root`. The rows of the border that are not wanted become those of the identity."""
         q, size = self.q, self.q + fixed
-        L = self.L.copy(order="F")
-        L[size:, :] = 0.0
-        rest = np.arange(size, len(L))
-        L[rest, rest] = 1.0
-        inverse = inverse_from_factor(L)
-        values = inverse.ravel(order="K")[self.position]
-        return Selected(symmetric(inverse[q:size, q:size]), inverse[q:size, :q], values)
+        if self.position is None:
+            inverse = inverse_from_factor(np.array(self.L[:size, :size], order="F"))
+            values = np.array(inverse[:q, :q].T, order="C")  # the lower triangle is now the upper
+            complete(values.T)
+            values = values.ravel()
+        else:
+            L = self.L.copy(order="F")  # all of it, because of the positions
+            L[size:, :] = 0.0
+            rest = np.arange(size, len(L))
+            L[rest, rest] = 1.0
+            inverse = inverse_from_factor(L)
+            values = inverse.ravel(order="K")[self.position]
+        return Selected(symmetric(inverse[q:size, q:size]), inverse[q:size, :q].copy(), values)
 
 
 def symmetric(half: FloatArray) -> FloatArray:

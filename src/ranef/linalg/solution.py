@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.linalg import levels
-from ranef.linalg.elimination import Factorization, add_by_level, dense_rows, scale_columns
+from ranef.linalg.elimination import Factorization, dense_rows
+from ranef.linalg.levels import scale_columns
 from ranef.typing import FloatArray
 
 
@@ -93,7 +94,7 @@ def back_substitute(
         effects[:, rows] = scale_columns(u[:, rows], f.T[g].T)
         b[g] = effects[:, rows].reshape(m, *plan.products.A[g].shape[1:])
     if plan.dense:
-        rest = weights @ f.border - _times_dense(f, effects)
+        rest = weights @ f.border - plan.block.times(effects, f.values)
         for g in plan.dense:
             t[g] = rest[:, dense_rows(plan, g)].reshape(b[g].shape)
     for e in reversed(plan.chain):
@@ -107,28 +108,3 @@ def back_substitute(
         t[e] = r - levels.multiply(b[e], part.G)
     count = range(len(f.T))
     return tuple(b[g] for g in count), tuple(t[g] for g in count)
-
-
-def _times_dense(f: Factorization, vectors: FloatArray) -> FloatArray:
-    """Return vectors (m, q_dense) times the dense block H on its pattern."""
-    plan, m = f.plan, len(vectors)
-    out = np.zeros_like(vectors)
-    for pair in plan.pairs:
-        block = pair.view(f.values)
-        k_g, k_h, _ = pair.shape
-        left, right = dense_rows(plan, pair.g), dense_rows(plan, pair.h)
-        x_h = vectors[:, right].reshape(m, k_h, plan.products.A[pair.h].shape[2])
-        if pair.diagonal:
-            out[:, left] += _flat(levels.multiply(x_h, block))
-            continue
-        x_g = vectors[:, left].reshape(m, k_g, plan.products.A[pair.g].shape[2])
-        to_g = levels.multiply(x_h[:, :, pair.cols], levels.transpose(block))
-        to_h = levels.multiply(x_g[:, :, pair.rows], block)
-        out[:, left] += _flat(add_by_level(pair.rows, to_g, x_g.shape[2]))
-        out[:, right] += _flat(add_by_level(pair.cols, to_h, x_h.shape[2]))
-    return out
-
-
-def _flat(blocks: FloatArray) -> FloatArray:
-    """Return (m, k, J) as (m, k J); m may be zero."""
-    return blocks.reshape(blocks.shape[0], blocks.shape[1] * blocks.shape[2])

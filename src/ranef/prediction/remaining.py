@@ -12,7 +12,8 @@ import numpy as np
 from scipy import sparse
 
 from ranef.linalg.dense import inverse_from_factor
-from ranef.linalg.elimination import Factorization, dense_rows, scale_columns
+from ranef.linalg.elimination import Factorization, dense_rows
+from ranef.linalg.levels import scale_columns
 from ranef.linalg.root import DenseRoot, symmetric
 from ranef.typing import FloatArray, IntArray
 
