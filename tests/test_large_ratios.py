@@ -1,7 +1,8 @@
-"""Groups that differ much more than the rows within them: right, or honestly refused.
+"""Numbers of very different size: right, or honestly refused.
 
-Oracle: the closed form of the balanced one-way layout, sigma^2 = within mean square, and the
-degrees of freedom of its mean, J - 1.
+Groups that differ much more than the rows within them, against the closed form of the balanced
+one-way layout: sigma^2 = within mean square, and the degrees of freedom of its mean, J - 1.
+Covariates far from zero, against the same model in centred ones.
 """
 
 from __future__ import annotations
@@ -90,3 +91,31 @@ def test_coefficients_add_up_over_terms() -> None:
     assert list(coef.columns) == ["Intercept", "Days"]
     total = model.fixef["Intercept"] + modes["Intercept"] + modes["Intercept.1"]
     np.testing.assert_allclose(coef["Intercept"], total, rtol=1e-13)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_badly_centred_covariates(weighted: bool) -> None:
+    """A covariate with a mean of a million deviations, and its interaction, keeps its digits."""
+    rng = np.random.default_rng(3)
+    n = 900
+    h, z = rng.integers(0, 30, n), rng.standard_normal(n)
+    far = 1e6 + np.round(rng.standard_normal(n), 6)
+    near = far - 1e6  # exact
+    # the product as it is stored, less its large part: the same model in good coordinates
+    both = ((far * z).astype(np.longdouble) - np.longdouble(1e6) * z).astype(float)
+    effects = rng.standard_normal((2, 30))
+    y = 1.0 + 0.4 * near + 0.3 * z + effects[0, h] + 0.5 * near * effects[1, h]
+    y += rng.standard_normal(n)
+    weights = rng.uniform(0.5, 2.0, n) if weighted else None
+    data = {"y": y, "far": far, "near": near, "z": z, "both": both, "h": h}
+    hard = ranef.fit("y ~ far * z + (1 | h)", data, weights=weights)
+    easy = ranef.fit("y ~ near + z + both + (1 | h)", data, weights=weights)
+    # rounding of one row is 1e-16 x 1e6 of the covariate; coefficients are measured in their errors
+    pairs = [("far", "near"), ("far:z", "both")]
+    ours, theirs = hard.coef_table(), easy.coef_table()
+    for name, other in pairs:
+        off = ours.loc[name, "estimate"] - theirs.loc[other, "estimate"]
+        assert abs(off) < 1e-9 * theirs.loc[other, "std_error"]
+        for column in ("std_error", "df"):
+            assert ours.loc[name, column] == pytest.approx(theirs.loc[other, column], rel=1e-10)
+    assert hard.objective == pytest.approx(easy.objective, abs=1e-7)

@@ -16,7 +16,7 @@ Memory: a few vectors of n numbers. Cost: O(n p^2 + n sum k^2).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,6 +53,8 @@ class FixedBasis:
         Weighted least-squares coefficients of the response.
     residual : float64 array (n,)
         sqrt(w) (y - X estimate).
+    delicate : bool
+        Whether cross-products of the columns would lose digits: sums are of Q = X R^-1, then.
     """
 
     kept: IntArray
@@ -61,6 +63,7 @@ class FixedBasis:
     R_inverse: FloatArray
     estimate: FloatArray
     residual: FloatArray
+    delicate: bool
 
     def __post_init__(self) -> None:
         """Lock the arrays that estimates are read from."""
@@ -85,56 +88,99 @@ def fixed_basis(
         Response minus offset, not weighted.
     root_weights : float64 array (n,) or None
     """
-    kept, R = _independent(X, root_weights)
+    kept, R, delicate = _independent(X, root_weights)
     columns = X if len(kept) == X.shape[1] else X[:, kept]
+    if delicate:
+        R = _orthonormalised(columns, R, root_weights)
     R_inverse = invert_upper(R)
     estimate = np.zeros(len(kept))
     residual = y.copy() if root_weights is None else y * root_weights
     for _ in range(2):  # the second step refines: it removes the rounding error of the first
-        weighted = residual if root_weights is None else residual * root_weights
-        step = R_inverse @ (R_inverse.T @ (columns.T @ weighted))
+        step = R_inverse @ times_basis(columns, R_inverse, residual, root_weights, delicate)
         change = columns @ step
         if root_weights is not None:
             change *= root_weights
         residual -= change
         estimate += step
-    return FixedBasis(kept, columns, R, R_inverse, estimate, residual)
+    return FixedBasis(kept, columns, R, R_inverse, estimate, residual, delicate)
+
+
+def times_basis(
+    columns: FloatArray | sparse.csc_array,
+    R_inverse: FloatArray,
+    vector: FloatArray,
+    root_weights: FloatArray | None,
+    delicate: bool,
+) -> FloatArray:
+    """Return Q'sqrt(w) vector, (p,), by rows of Q where that is delicate; ``vector`` is (n,)."""
+    if not delicate:
+        weighted = vector if root_weights is None else vector * root_weights
+        product: FloatArray = R_inverse.T @ (columns.T @ weighted)
+        return product
+    total, start = np.zeros(len(R_inverse)), 0
+    for block in _row_blocks(columns, root_weights):
+        total += (block @ R_inverse).T @ vector[start : start + len(block)]
+        start += len(block)
+    return total
+
+
+def _orthonormalised(
+    columns: FloatArray | sparse.csc_array, R: FloatArray, root_weights: FloatArray | None
+) -> FloatArray:
+    """Return R after one more step of Cholesky on Q = X R^-1, which makes Q'Q nearly the identity.
+
+    R of Householder's QR has the right size in every direction, but Q made from it is orthonormal
+    only to rounding times the condition of X (CholeskyQR2, Fukaya and others 2014).
+    """
+    again = gram_factor(basis_gram(columns, invert_upper(R), root_weights))
+    return R if again is None else again @ R
+
+
+def basis_gram(
+    columns: FloatArray | sparse.csc_array, R_inverse: FloatArray, root_weights: FloatArray | None
+) -> FloatArray:
+    """Return Q'Q from the rows of Q = X R^-1, (p, p)."""
+    gram = np.zeros_like(R_inverse)
+    for block in _row_blocks(columns, root_weights):
+        Q = block @ R_inverse
+        gram += Q.T @ Q
+    return gram
+
+
+def _row_blocks(
+    X: FloatArray | sparse.csc_array, root_weights: FloatArray | None
+) -> Iterator[FloatArray]:
+    """Yield slices of sqrt(w) X, dense."""
+    n, width = X.shape
+    by_rows = None if isinstance(X, np.ndarray) else X.tocsr()
+
+    def take(rows: slice) -> FloatArray:
+        block = np.asarray(X[rows] if by_rows is None else by_rows[rows].toarray())
+        return block if root_weights is None else block * root_weights[rows, None]
+
+    return row_blocks(n, take, width)
 
 
 def _independent(
     X: FloatArray | sparse.csc_array, root_weights: FloatArray | None
-) -> tuple[IntArray, FloatArray]:
-    """Return the columns of X that are not aliased, and upper R with R'R = X'WX for them."""
+) -> tuple[IntArray, FloatArray, bool]:
+    """Return the columns of X that are not aliased, upper R with R'R = X'WX, and `delicate`."""
     n, width = X.shape
     if width == 0:
-        return np.zeros(0, dtype=np.intp), np.zeros((0, 0))
+        return np.zeros(0, dtype=np.intp), np.zeros((0, 0)), False
     if isinstance(X, np.ndarray):
         gram = np.zeros((width, width))
-        for block in row_blocks(n, lambda rows: _weighted_rows(X, rows, root_weights), width):
+        for block in _row_blocks(X, root_weights):
             gram += block.T @ block
     else:
         weighted = X if root_weights is None else X.multiply(root_weights[:, None]).tocsc()
         gram = (weighted.T @ weighted).toarray()
     factor = gram_factor(gram)
     if factor is not None:
-        return np.arange(width), factor
-    if not isinstance(X, np.ndarray):
-        if float(n) * width * width > LARGEST_SPARSE_QR:
-            return independent_by_gram(gram)
-        by_rows = X.tocsr()
-        blocks = row_blocks(n, lambda rows: _dense_rows(by_rows, rows, root_weights), width)
-    else:
-        blocks = row_blocks(n, lambda rows: _weighted_rows(X, rows, root_weights), width)
-    return independent_columns(stacked_factor(blocks, width))
-
-
-def _dense_rows(X: sparse.csr_array, rows: slice, root_weights: FloatArray | None) -> FloatArray:
-    block: FloatArray = X[rows].toarray()
-    return block if root_weights is None else block * root_weights[rows, None]
-
-
-def _weighted_rows(X: FloatArray, rows: slice, root_weights: FloatArray | None) -> FloatArray:
-    return X[rows] if root_weights is None else X[rows] * root_weights[rows, None]
+        return np.arange(width), factor, False
+    if not isinstance(X, np.ndarray) and float(n) * width * width > LARGEST_SPARSE_QR:
+        return *independent_by_gram(gram), False
+    return *independent_columns(stacked_factor(_row_blocks(X, root_weights), width)), True
 
 
 def whitening(
@@ -175,7 +221,10 @@ def whitening(
         kept, factor = independent_columns(factor, tolerance=1e-9)
         if len(kept) < k:
             return np.diag(1.0 / scale)
-    return invert_upper(factor)
+    inverse = invert_upper(factor)
+    return inverse * np.where(
+        inverse.diagonal() < 0.0, -1.0, 1.0
+    )  # as Cholesky's, whatever the rows
 
 
 def _inner(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from ranef.linalg.conditioning import FixedBasis
+from ranef.linalg.conditioning import FixedBasis, basis_gram, times_basis
 from ranef.typing import FloatArray, IntArray
 
 # Pair tables up to this many cells (or 4 per row) are counted in a dense lookup, not sorted.
@@ -165,31 +165,40 @@ def _border(
 ) -> FloatArray:
     """Return [Q y0]'Z per level, (p + 1, k, J)."""
     X, p = basis.columns, len(basis.kept)
-    raw = np.empty((p, group.width, group.size))
     out = np.empty((p + 1, group.width, group.size))
+    weighted = [column if root_weights is None else column * root_weights for column in columns]
     for i, column in enumerate(columns):
-        weighted = column if root_weights is None else column * root_weights
-        if sparse.issparse(X):
-            rows = np.arange(len(group.codes) + 1)
-            values = np.broadcast_to(np.asarray(weighted, dtype=float), len(group.codes))
-            indicator = sparse.csr_array(
-                (values, group.codes, rows), shape=(len(group.codes), group.size)
-            )
-            raw[:, i] = (X.T @ indicator).toarray()
-        else:
-            for c in range(p):
-                raw[c, i] = _by_level(group, X[:, c] * weighted)
         out[p, i] = _by_level(group, basis.residual * column)
-    out[:p] = np.tensordot(basis.R_inverse.T, raw, axes=1)
+    if isinstance(X, np.ndarray):
+        for c in range(p):
+            fixed = X[:, : c + 1] @ basis.R_inverse[: c + 1, c] if basis.delicate else X[:, c]
+            for i, column in enumerate(weighted):
+                out[c, i] = _by_level(group, fixed * column)
+    else:
+        n = len(group.codes)
+        for i, column in enumerate(weighted):
+            values = np.broadcast_to(np.asarray(column, dtype=float), n)
+            shape = (n, group.size)
+            indicator = sparse.csr_array((values, group.codes, np.arange(n + 1)), shape=shape)
+            out[:p, i] = (X.T @ indicator).toarray()
+    if not (basis.delicate and isinstance(X, np.ndarray)):
+        out[:p] = np.tensordot(basis.R_inverse.T, out[:p], axes=1)
     return out
 
 
 def _corner(basis: FixedBasis, root_weights: FloatArray | None) -> FloatArray:
-    """Return [Q y0]'[Q y0]: Q'Q is the identity by construction, Q'y0 nearly zero."""
+    """Return [Q y0]'[Q y0]: Q'Q is the identity, Q'y0 nearly zero.
+
+    Where that is delicate, rounding in R^-1 can change Q by 1e-7. That does no harm, as long as
+    all cross-products are those of the same Q.
+    """
     p = len(basis.kept)
-    weighted = basis.residual if root_weights is None else basis.residual * root_weights
     out = np.eye(p + 1)
-    out[p, :p] = basis.R_inverse.T @ (basis.columns.T @ weighted)
+    if basis.delicate:
+        out[:p, :p] = basis_gram(basis.columns, basis.R_inverse, root_weights)
+    out[p, :p] = times_basis(
+        basis.columns, basis.R_inverse, basis.residual, root_weights, basis.delicate
+    )
     out[:p, p] = out[p, :p]
     out[p, p] = basis.residual @ basis.residual
     return out
