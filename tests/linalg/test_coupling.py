@@ -158,7 +158,7 @@ def test_the_cheaper_kernel_is_chosen() -> None:
 
     assert chosen(20_000, 600, 30).kernel is None
     assert chosen(4_000, 1_500, 900).kernel is not None
-    with patch.object(kernels, "MOST_PAIRS", 1_000):
+    with patch.object(kernels, "MOST_PAIRS", 1_000), patch.object(kernels, "PAIRS_PER_CELL", 0):
         assert chosen(4_000, 1_500, 900).kernel is None
 
 

@@ -146,6 +146,19 @@ def test_a_limit_on_pairs() -> None:
     assert part is not None and part.pairs <= whole.pairs // 2 and len(part.core) > 0
 
 
+def test_hopeless_designs_are_given_up_early() -> None:
+    """A core that cannot become small enough is not looked for; one that can is found."""
+    row, column = elements(400, 0.02, 9)
+    with patch.object(ordering, "ROUND_COST", -1e9), patch.object(ordering, "MOST_PAIRS", 20_000):
+        found = make_ordering(400, row, column)
+        assert found is not None and 20 < len(found.core) < 380
+        core = len(found.core)
+        assert make_ordering(400, row, column, core) is not None
+        assert make_ordering(400, row, column, core - 1) is None
+        with patch.object(ordering._Graph, "eliminate", side_effect=AssertionError):
+            assert make_ordering(400, *elements(400, 0.1, 9), 10) is None
+
+
 def test_indefinite() -> None:
     """A matrix that is not positive definite has no root, wherever that is found out."""
     A = matrix(50, 0.05, 7)

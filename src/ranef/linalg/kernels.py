@@ -39,6 +39,7 @@ FLOP_COST = 6e-11
 SPARSE_COST = 4e-10
 CELL_COST = 2e-8
 MOST_PAIRS = 60_000_000
+PAIRS_PER_CELL = 4
 # A head is looked for where an evaluation would take longer than this (seconds), among sizes that
 # differ by a factor.
 SEARCH_COST = 0.02
@@ -74,17 +75,22 @@ class Kernels:
         """Whether every element of the dense block must be stored."""
         return any(len(head) for head in self.heads.values())
 
+    def listed(self, e: int) -> int:
+        """Return how many pairs of columns of a chain factor are listed."""
+        own = self.entries[e]
+        outside = own.level[~np.isin(own.column, self.heads[e])]
+        return pair_count(np.bincount(outside, minlength=len(own.pointer) - 1))
+
+    @property
+    def pairs(self) -> int:
+        """Pairs of columns that are listed."""
+        return sum(self.listed(e) for e in self.heads)
+
     @property
     def bytes(self) -> float:
         """Bytes of the lists of pairs, about."""
-        total = 0.0
-        for e, head in self.heads.items():
-            own = self.entries[e]
-            outside = own.level[~np.isin(own.column, head)]
-            touched = np.bincount(outside, minlength=len(own.pointer) - 1)
-            k = len(own.values)
-            total += pair_count(touched) * (12.0 + 4.0 * k * (k + 1))
-        return total
+        widths = {e: len(own.values) for e, own in self.entries.items()}
+        return sum(self.listed(e) * (12.0 + 4.0 * k * (k + 1)) for e, k in widths.items())
 
 
 def choose_kernels(products: CrossProducts, chain: tuple[int, ...], frame: Frame) -> Kernels:
@@ -206,7 +212,9 @@ def predicted_cost(
     number = pair_count(touched)
     each = PAIR_COST * (k * (k + 1) // 2) if first else CHANGING_PAIR_COST * k
     memory = number * (k * (k + 1) // 2 if first else 1)
-    listed = each * number if memory <= MOST_PAIRS else np.inf
+    # a list may take what a full block would take, but its places must be 32-bit numbers
+    most = min(max(MOST_PAIRS, PAIRS_PER_CELL * columns**2), np.iinfo(np.int32).max)
+    listed = each * number if memory <= most else np.inf
     return listed, FLOP_COST * 4.0 * k * count * columns**2
 
 

@@ -14,12 +14,13 @@ Cost: sorting the pairs of neighbours, once for a model. Every fit of a model ta
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.linalg.pattern import pairs_within
+from ranef.linalg.pattern import distinct, pairs_within
 from ranef.typing import IntArray
 
 # Seconds per pair of neighbours (forward and selected inverse), per round, and per operation of
@@ -32,8 +33,8 @@ FLOP_COST = 6e-11
 SLACKS = (1.5, 3.0)
 # Searches for further independent nodes within a round.
 SEARCHES = 3
-# More pairs than this (12 bytes each) are not listed.
-MOST_PAIRS = 100_000_000
+# More pairs than this (about 20 bytes each) are not listed.
+MOST_PAIRS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,7 +105,9 @@ class Ordering:
         return sum(len(found.upper) for found in self.rounds)
 
 
-def make_ordering(q: int, row: IntArray, column: IntArray) -> Ordering | None:
+def make_ordering(
+    q: int, row: IntArray, column: IntArray, largest: float = math.inf
+) -> Ordering | None:
     """Choose an order of elimination, or return None where not even one round pays.
 
     Parameters
@@ -114,13 +117,16 @@ def make_ordering(q: int, row: IntArray, column: IntArray) -> Ordering | None:
     row, column : int arrays
         Elements of the lower triangle that can be non-zero, row >= column; the diagonal must be
         among them. An element may come more than once.
+    largest : float
+        Nodes that the core may have. None is returned as soon as it is clear that it will have
+        more: every node has at least as many neighbours as the one that has fewest now.
     """
     given = row.astype(np.int64) * q + column
-    keys = np.unique(given[row != column])
+    keys = distinct(given[row != column])
     graph = _Graph(q, keys, q + np.arange(len(keys)))
     place = np.where(row == column, row, q + np.searchsorted(keys, given))
-    rounds = tuple(_rounds(graph))
-    if not rounds:
+    rounds = tuple(_rounds(graph, largest))
+    if not rounds or int(graph.alive.sum()) > largest:
         return None
     core = np.flatnonzero(graph.alive)
     rank = np.cumsum(graph.alive) - 1
@@ -189,14 +195,14 @@ class _Graph:
         nodes = np.flatnonzero(chosen)
         sizes = np.bincount(node, minlength=q)[nodes]
         pointer = np.concatenate([[0], np.cumsum(sizes)])
+        around, place = np.unique(column, return_inverse=True)
         upper, lower = pairs_within(pointer, 0, len(nodes))
+        order = _by_two(place[upper], place[lower], len(around))
+        upper, lower = upper[order], lower[order]
         key = column[upper] * q + column[lower]
-        order = np.argsort(key, kind="stable")
-        key = key[order]
         start = np.flatnonzero(np.diff(key, prepend=-1))
         self.keys, self.slot = self.keys[~touched], self.slot[~touched]
         self.alive &= ~chosen
-        around, place = np.unique(column, return_inverse=True)
         return Round(
             nodes,
             around,
@@ -204,8 +210,8 @@ class _Graph:
             pointer,
             place,
             slot,
-            upper[order],
-            lower[order],
+            upper,
+            lower,
             self._slots_of(key[start]),
             start,
         )
@@ -229,13 +235,24 @@ class _Graph:
         return target
 
 
-def _rounds(graph: _Graph) -> Iterator[Round]:
+def _by_two(first: IntArray, second: IntArray, size: int) -> IntArray:
+    """Return the stable order by two keys below ``size``: numpy sorts 16-bit keys by counting."""
+    if size > np.iinfo(np.uint16).max:
+        return np.argsort(first * size + second, kind="stable")
+    order = np.argsort(second.astype(np.uint16), kind="stable")
+    return order[np.argsort(first.astype(np.uint16)[order], kind="stable")]
+
+
+def _rounds(graph: _Graph, largest: float) -> Iterator[Round]:
     listed = 0
     while True:
         high, low = graph.ends()
         degree = np.bincount(high, minlength=graph.q) + np.bincount(low, minlength=graph.q)
         left = int(graph.alive.sum())
         if left == 0:
+            return
+        least = float(degree[graph.alive].min())
+        if left > largest and listed + (left - largest) * least * least / 2.0 > MOST_PAIRS:
             return
         for slack in SLACKS:
             chosen = graph.independent(high, low, degree, slack)

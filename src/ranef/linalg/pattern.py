@@ -243,11 +243,18 @@ def meeting(frame: Frame, entries: Entries) -> IntArray:
     """Return the pairs of blocks that meet in a level, as keys first * blocks + second."""
     slabs = (_keys(frame, entries, upper, lower) for _, upper, lower in pair_slabs(entries))
     if frame.blocks**2 > LARGEST_TABLE:
-        return np.unique(np.concatenate([np.unique(keys) for keys in slabs]))
+        return distinct(np.concatenate([distinct(keys) for keys in slabs]))
     seen = np.zeros(frame.blocks**2, dtype=bool)
     for keys in slabs:
         seen[keys] = True
     return np.flatnonzero(seen)
+
+
+def distinct(keys: IntArray) -> IntArray:
+    """Return the different keys, increasing; by sorting, as hashing is slow where most differ."""
+    ordered = np.sort(keys)
+    found: IntArray = ordered[np.diff(ordered, prepend=-1) != 0]
+    return found
 
 
 def make_layout(frame: Frame, keys: IntArray) -> Layout:

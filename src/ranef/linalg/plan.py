@@ -14,6 +14,7 @@ dense block, the chain goes on as long as that saves more than the elimination i
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -132,13 +133,15 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     parents = {link: parent for link, (parent, _) in nesting.items()}
     coupling: dict[int, Coupling] = {}
     frame = make_frame(products, dense)
+    limit = _Limit(products, dense, memory_limit)
+    limit = limit.less(BYTES_PER_BORDER * (products.p + 1) * sum(effects), "the border")
     block: Block
     if chain and dense:
         kernels = choose_kernels(products, chain, frame)
+        limit = limit.less(kernels.bytes, f"lists of {kernels.pairs} pairs of levels")
         layout = None if kernels.fills else pattern_layout(kernels, chain[-1])
         if layout is None:
-            needed = BYTES_PER_STORED_CELL * size**2 + kernels.bytes
-            _check_memory(products, dense, size, needed, memory_limit)
+            limit.less(BYTES_PER_STORED_CELL * size**2, _numbers(size))
             block = FullBlock(frame)
             coupling = make_couplings(products, chain, kernels, block, parents)
         else:
@@ -146,7 +149,7 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
             coupling = make_couplings(products, chain, kernels, layout, parents)
     else:
         block = pattern_block(frame, _observed(products, dense), products.p + 1)
-    scheme = _scheme(products, block, dense, memory_limit, whole)
+    scheme = _scheme(block, products.p + 1, limit, whole)
     border = np.concatenate(
         [products.C[g].reshape(products.p + 1, -1) for g in dense]
         or [np.zeros((products.p + 1, 0))],
@@ -227,44 +230,51 @@ def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatAr
     return parent, values
 
 
-def _scheme(
-    products: CrossProducts, block: Block, dense: tuple[int, ...], memory_limit: float, whole: bool
-) -> Scheme:
+def _scheme(block: Block, border: int, limit: _Limit, whole: bool) -> Scheme:
     """Return how the block is factorised: in rounds where it has few elements, or by LAPACK."""
-    position, q, border = block.position, block.q, products.p + 1
+    position, q = block.position, block.q
     if position is None:
         return DenseScheme(None)
-    elements = BYTES_PER_ELEMENT * len(position)
+    limit = limit.less(BYTES_PER_ELEMENT * len(position), f"{len(position)} elements")
     if not whole and q >= SMALLEST_SPARSE and len(position) <= LARGEST_DENSITY * 0.5 * q * q:
         column, row = np.divmod(position, q + border)
-        ordering = make_ordering(q, row, column)
+        ordering = make_ordering(q, row, column, math.sqrt(limit.left / BYTES_PER_CELL) - border)
         if ordering is not None:
             size = len(ordering.core) + border
-            needed = BYTES_PER_CELL * size**2 + elements + BYTES_PER_PAIR * ordering.pairs
-            _check_memory(products, dense, size, needed, memory_limit)
+            needed = BYTES_PER_CELL * size**2 + BYTES_PER_PAIR * ordering.pairs
+            limit.less(needed, _numbers(size))
             return make_sparse_scheme(ordering, border)
     size = q + border
-    _check_memory(products, dense, size, BYTES_PER_CELL * size**2 + elements, memory_limit)
+    limit.less(BYTES_PER_CELL * size**2, _numbers(size))
     return DenseScheme(position)
 
 
-def _check_memory(
-    products: CrossProducts, dense: tuple[int, ...], size: int, needed: float, memory_limit: float
-) -> None:
-    """Raise FitError if a matrix of ``size`` rows, which takes so many bytes, does not fit."""
-    effects = sum(A.shape[0] * A.shape[2] for A in products.A)
-    needed += BYTES_PER_BORDER * (products.p + 1) * effects
-    if needed > memory_limit:
-        factors = ", ".join(
-            f"{products.names[g]} ({products.A[g].shape[0] * products.A[g].shape[2]} effects)"
-            for g in dense
-        )
-        raise FitError(
-            f"the grouping factors are crossed, and {factors or 'none of them'} would fill a dense "
-            f"block of {size} x {size} numbers, beside {products.p} fixed effects: about "
-            f"{needed / 1e9:.1f} GB; {memory_limit / 1e9:.1f} GB are available. Use fewer levels, "
-            "random-effects columns or fixed effects there, or a machine with more memory."
-        )
+def _numbers(size: int) -> str:
+    return f"a dense block of {size} x {size} numbers"
+
+
+@dataclass(frozen=True, slots=True)
+class _Limit:
+    """The bytes that are left for these factors, and those spent on them before."""
+
+    products: CrossProducts
+    dense: tuple[int, ...]
+    left: float
+    spent: float = 0.0
+
+    def less(self, needed: float, what: str) -> _Limit:
+        """Return what is left after so many bytes; raise FitError if they are too many."""
+        if needed > self.left:
+            A, names = self.products.A, self.products.names
+            factors = [f"{names[g]} ({A[g].shape[0] * A[g].shape[2]} effects)" for g in self.dense]
+            total, available = (self.spent + needed) / 1e9, (self.spent + self.left) / 1e9
+            raise FitError(
+                f"the grouping factors are crossed, and {', '.join(factors) or 'none of them'} "
+                f"would need {what}, beside {self.products.p} fixed effects: about {total:.1f} GB; "
+                f"{available:.1f} GB are available. Use fewer levels, random-effects columns or "
+                "fixed effects there, or a machine with more memory."
+            )
+        return _Limit(self.products, self.dense, self.left - needed, self.spent + needed)
 
 
 def _observed(products: CrossProducts, dense: tuple[int, ...]) -> BlockPairs:
