@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import pandas as pd
@@ -18,6 +19,7 @@ from ranef.covariance.chart import Factors, identity
 from ranef.design import build_design
 from ranef.errors import ConvergenceWarning, IdentifiabilityWarning
 from ranef.estimation import make_problem
+from ranef.optimize import newton
 from ranef.optimize.certificate import Verdict
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
@@ -287,3 +289,23 @@ def test_perfect_fits_are_not_called_converged(noise: float) -> None:
     except ranef.errors.FitError:
         return
     assert model.convergence.status is Status.NOT_CONVERGED
+
+
+def test_random_slopes_that_stand_in_for_fixed_ones() -> None:
+    """Slopes with a mean that the fixed effects lack: average information alone takes long."""
+    rng = np.random.default_rng(5)
+    n, levels = 5_000, 250
+    g, h = rng.integers(0, levels, (2, n))
+    X = rng.standard_normal((n, 3))
+    slopes = 1.0 + 0.3 * rng.standard_normal((levels, 3))
+    y = (X * slopes[g]).sum(axis=1) + rng.standard_normal(levels)[g] + rng.standard_normal(n)
+    y += rng.standard_normal(levels)[h]
+    data = {"y": y, "g": g, "h": h} | {f"x{i}": column for i, column in enumerate(X.T)}
+    formula = "y ~ 1 + (x0 + x1 + x2 | g) + (1 | h)"
+    model = ranef.fit(formula, data)
+    assert model.convergence.status is Status.CONVERGED
+    assert model.convergence.n_evaluations <= 30
+    with patch.object(newton, "PATIENCE", 10**9):  # some 100 evaluations
+        patient = ranef.fit(formula, data)
+    assert model.objective <= patient.objective + 1e-6
+    assert patient.convergence.n_evaluations > 60

@@ -41,7 +41,7 @@ from ranef.typing import FloatArray
 
 # Up to this many random effects the exact Hessian of a crossed model is affordable: a dense
 # matrix of that size costs less than the gradient evaluations that it saves.
-LARGEST_WHOLE = 600
+LARGEST_WHOLE = 400
 # Rounding errors of the elimination, in units of those of one subtraction (measured: 3 to 30).
 ROUNDING_FACTOR = 100.0
 # Step of central differences of gradients: the cube root of rounding, on parameters of size one.

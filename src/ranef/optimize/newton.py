@@ -4,8 +4,9 @@ Every step is taken in fresh coordinates: each covariance block is re-expressed 
 Cholesky factor, so that a variance near zero is always the last coordinate of its block and never
 bends the valley. No bounds: signs of columns are free. The Hessian approximation is the average
 information (Gilmour, Thompson, Cullis 1995, Biometrics 51) plus the exact curvature term E, which
-alone survives where a variance vanishes. Once the Newton decrement falls below one half the
-exact Hessian takes over, by absolute eigenvalues, and convergence is quadratic.
+alone survives where a variance vanishes. Where that converges slowly the exact Hessian takes over,
+by absolute eigenvalues, and convergence is quadratic; or, where it would cost too much, steps are
+lengthened by what the last ones have shown.
 
 Steps solve (|H| + mu I) s = -g inside a trust region on the step length.
 """
@@ -23,7 +24,14 @@ from ranef.optimize.result import Optimum, Surface
 from ranef.typing import FloatArray
 
 MAX_EVALUATIONS = 200
+# Exact curvature is worth its cost where the Newton decrement is below the first number and has not
+# fallen to the second times that at the last point, or has not fallen to the third so many times.
 EXACT_BELOW = 0.5
+SLOW = 0.05
+STALLED = 0.5
+PATIENCE = 2
+# Steps are lengthened at most so many times.
+LONGEST = 20.0
 # Standard deviation at which a direction of zero variance is opened at the start.
 OPEN_TO = 0.3
 # Relative floor on curvature: flat directions of over-parameterised models stay where they are.
@@ -84,13 +92,54 @@ class Curvature:
         return step, promised
 
 
-def curvature_at(evaluation: Evaluation) -> tuple[Curvature, float]:
+@dataclass(slots=True)
+class Pace:
+    """How fast average information brings the Newton decrement down, from point to point.
+
+    Where random effects stand in for fixed ones that the model lacks, it expects up to 20 times
+    more curvature than there is, and makes the same small step again and again.
+
+    Attributes
+    ----------
+    before : float
+        Decrement at the last point.
+    stalled : int
+        At so many points in a row it had hardly fallen.
+    stretch : float
+        What steps are multiplied by.
+    """
+
+    before: float = np.inf
+    stalled: int = 0
+    stretch: float = 1.0
+
+    def asks_for_exact(self, decrement: float) -> bool:
+        """Take note of the decrement at the next point; return whether curvature must be better."""
+        slow = decrement > SLOW * self.before
+        self.stalled = self.stalled + 1 if decrement > STALLED * self.before else 0
+        self.before = decrement
+        if self.stalled < PATIENCE:
+            self.stretch = 1.0
+        return (slow and decrement < EXACT_BELOW) or self.stalled >= PATIENCE
+
+    def learn(self, ratio: float) -> None:
+        """Take note of how much more the criterion fell than was promised.
+
+        Where the curvature along a step is c times what was expected, the criterion falls by 2 - c
+        of the promise, and a step 1 / c times as long would have been best.
+        """
+        if self.stalled >= PATIENCE - 1:
+            self.stretch = min(max(self.stretch / max(2.0 - ratio, 0.1), 1.0), LONGEST)
+
+
+def curvature_at(evaluation: Evaluation, pace: Pace) -> tuple[Curvature, float]:
     """Return the curvature to use at a point, and the Newton decrement there."""
     average = Curvature.of(evaluation.average)
     decrement = average.decrement(evaluation.gradient)
-    if decrement < EXACT_BELOW:
+    if pace.asks_for_exact(decrement):
         hessian = evaluation.exact()
         if hessian is not None:
+            pace.stretch = 1.0
             exact = Curvature.of(hessian)
             return exact, exact.decrement(evaluation.gradient)
     return average, decrement
@@ -119,8 +168,9 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
         evaluations += more
     x = here.chart.read(here.T)
     radius = max(1.0, float(np.sqrt(x @ x)))
+    pace = Pace()
     while True:
-        curvature, decrement = curvature_at(here)
+        curvature, decrement = curvature_at(here, pace)
         noise = rounding_noise(here)
         if decrement < max(control.tol, noise):
             return _polish(surface, here, curvature, evaluations)
@@ -129,16 +179,19 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
             if evaluations >= limit:
                 return Optimum(here.T, here.value, evaluations, True, here)
             step, promised = curvature.step(here.gradient, radius)
+            step, promised = pace.stretch * step, pace.stretch * promised
             length = float(np.sqrt(step @ step))
             moved = here.chart.write(here.T, x + step)
             there = surface.evaluate(*pivoted(moved, surface.blocks))
             evaluations += 1
             if there is not None and there.value <= here.value + noise:
                 break
+            pace.stretch = 1.0
             radius = length / 4.0
             if radius < 1e-10 * max(1.0, float(np.sqrt(x @ x))):
                 return Optimum(here.T, here.value, evaluations, False, here)
         ratio = (here.value - there.value) / promised if promised > 0 else 0.0
+        pace.learn(ratio)
         if ratio > 0.75:
             radius = max(radius, 3.0 * length)
         elif ratio < 0.25 and promised > noise:
@@ -168,7 +221,13 @@ def _leave_zero(surface: Surface, here: Evaluation) -> tuple[Evaluation, int]:
 
 
 def _polish(surface: Surface, here: Evaluation, curvature: Curvature, evaluations: int) -> Optimum:
-    """Take the last, converged step without derivatives; keep it unless it is worse."""
+    """Take the last, converged step without derivatives; keep it unless it is worse.
+
+    With exact curvature its error is of second order; the certificate asks for that too.
+    """
+    hessian = here.exact()
+    if hessian is not None:
+        curvature = Curvature.of(hessian)
     step, _ = curvature.step(here.gradient, 1.0)
     moved = here.chart.write(here.T, here.chart.read(here.T) + step)
     value = surface.value(moved)
