@@ -42,6 +42,8 @@ from ranef.typing import FloatArray
 # Up to this many random effects the exact Hessian of a crossed model is affordable: a dense
 # matrix of that size costs less than the gradient evaluations that it saves.
 LARGEST_WHOLE = 400
+# Up to this many it costs no more than an evaluation.
+CHEAP_WHOLE = 60
 # Rounding errors of the elimination, in units of those of one subtraction (measured: 3 to 30).
 ROUNDING_FACTOR = 100.0
 # Step of central differences of gradients: the cube root of rounding, on parameters of size one.
@@ -55,7 +57,8 @@ class Evaluation:
     ``average`` is the average-information approximation; ``exact()`` computes the Hessian, or
     returns None where that is too expensive.
     ``F`` are the derivatives with respect to the relative covariance matrices. The point is T in
-    the coordinates of ``chart``. ``rounding`` bounds the rounding error of the criterion.
+    the coordinates of ``chart``. ``rounding`` bounds the rounding error of the criterion. ``cheap``:
+    the Hessian costs no more than an evaluation.
     """
 
     T: Factors
@@ -66,6 +69,7 @@ class Evaluation:
     exact: Callable[[], FloatArray | None]
     F: tuple[FloatArray, ...]
     rounding: float = 0.0
+    cheap: bool = True
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,7 +181,15 @@ class Objective:
             traces = self._traces(f, T, chart, LARGEST_WHOLE)
             return None if traces is None else average + curvature - traces
 
-        return Evaluation(T, chart, self._value(f), gradient, average, exact, F, self._rounding(f))
+        return Evaluation(
+            T, chart, self._value(f), gradient, average, exact, F, self._rounding(f), self._cheap
+        )
+
+    @property
+    def _cheap(self) -> bool:
+        """Whether the exact Hessian costs no more than an evaluation."""
+        single = len(self.plan.chain) == 1 and not self.plan.dense
+        return single or sum(A.shape[0] * A.shape[2] for A in self.plan.products.A) <= CHEAP_WHOLE
 
     def _slopes(
         self, f: Factorization, solution: Solution, T: Factors, chart: Chart

@@ -24,9 +24,10 @@ from ranef.optimize.result import Optimum, Surface
 from ranef.typing import FloatArray
 
 MAX_EVALUATIONS = 200
-# Exact curvature is worth its cost where the Newton decrement is below the first number and has not
-# fallen to the second times that at the last point, or has not fallen to the third so many times.
-EXACT_BELOW = 0.5
+# Exact curvature is worth its cost where the Newton decrement is below the first number, if it costs
+# little or if the decrement has not fallen to the second times that at the last point; and anywhere
+# if it has not fallen to the third so many times.
+EXACT_BELOW = 0.1
 SLOW = 0.05
 STALLED = 0.5
 PATIENCE = 2
@@ -113,14 +114,17 @@ class Pace:
     stalled: int = 0
     stretch: float = 1.0
 
-    def asks_for_exact(self, decrement: float) -> bool:
-        """Take note of the decrement at the next point; return whether curvature must be better."""
+    def asks_for_exact(self, decrement: float, cheap: bool) -> bool:
+        """Take note of the decrement at the next point; return whether curvature must be better.
+
+        ``cheap`` tells whether better curvature costs no more than another point.
+        """
         slow = decrement > SLOW * self.before
         self.stalled = self.stalled + 1 if decrement > STALLED * self.before else 0
         self.before = decrement
         if self.stalled < PATIENCE:
             self.stretch = 1.0
-        return (slow and decrement < EXACT_BELOW) or self.stalled >= PATIENCE
+        return ((slow or cheap) and decrement < EXACT_BELOW) or self.stalled >= PATIENCE
 
     def learn(self, ratio: float) -> None:
         """Take note of how much more the criterion fell than was promised.
@@ -136,7 +140,7 @@ def curvature_at(evaluation: Evaluation, pace: Pace) -> tuple[Curvature, float]:
     """Return the curvature to use at a point, and the Newton decrement there."""
     average = Curvature.of(evaluation.average)
     decrement = average.decrement(evaluation.gradient)
-    if pace.asks_for_exact(decrement):
+    if pace.asks_for_exact(decrement, evaluation.cheap):
         hessian = evaluation.exact()
         if hessian is not None:
             pace.stretch = 1.0
