@@ -57,8 +57,8 @@ class Evaluation:
     ``average`` is the average-information approximation; ``exact()`` computes the Hessian, or
     returns None where that is too expensive.
     ``F`` are the derivatives with respect to the relative covariance matrices. The point is T in
-    the coordinates of ``chart``. ``rounding`` bounds the rounding error of the criterion. ``cheap``:
-    the Hessian costs no more than an evaluation.
+    the coordinates of ``chart``. ``rounding`` bounds the rounding error of the criterion.
+    ``cheap`` tells that the Hessian costs no more than an evaluation.
     """
 
     T: Factors
@@ -125,12 +125,12 @@ class Objective:
 
     def _factorize(self, T: Factors) -> Factorization | None:
         """Factorise, or return the last factorisation if it was of this very T."""
-        if self._last is None or self._last[0] is not T:
+        last = self._last  # read once: another thread may use this objective too
+        if last is None or last[0] is not T:
             f = factorize(self.plan, T)
             last = (T, None if f is None or not f.r2 > 0.0 else f)
             self._last = last
-            return last[1]
-        return self._last[1]
+        return last[1]
 
     def forget(self) -> None:
         """Drop the last factorisation: a fitted model keeps its own."""

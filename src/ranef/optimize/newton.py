@@ -24,9 +24,9 @@ from ranef.optimize.result import Optimum, Surface
 from ranef.typing import FloatArray
 
 MAX_EVALUATIONS = 200
-# Exact curvature is worth its cost where the Newton decrement is below the first number, if it costs
-# little or if the decrement has not fallen to the second times that at the last point; and anywhere
-# if it has not fallen to the third so many times.
+# Exact curvature is worth its cost where the Newton decrement is below the first number, if it
+# costs little or if the decrement has not fallen to the second times that at the last point; and
+# anywhere if it has not fallen to the third so many times.
 EXACT_BELOW = 0.1
 SLOW = 0.05
 STALLED = 0.5
