@@ -1,8 +1,8 @@
 """Says where the time of a fit goes: `python benchmarks/where.py`.
 
-Every model of the suite is fitted under the standard profiler; own time is added up by stage of
-the pipeline. The profiler inflates many small calls, so shares of the smallest model are rough.
-Writes benchmarks/where.md.
+The models of the suite that have a target are fitted under the standard profiler; own time is
+added up by stage of the pipeline. The profiler inflates many small calls, so shares of the smallest
+model are rough. Writes benchmarks/where.md.
 """
 
 from __future__ import annotations
@@ -10,9 +10,11 @@ from __future__ import annotations
 import cProfile
 import pstats
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import suite
+from worker import repeated
 
 import ranef
 
@@ -55,12 +57,13 @@ def stage(frame: tuple[str, int, str], callers: dict[tuple[str, int, str], objec
 def main() -> None:
     """Profile the suite."""
     lines = ["# Where the time of a fit goes", "", "Share of own time, in percent.", ""]
-    for case in suite.SUITE:
+    for case in (case for case in suite.SUITE if case.target):
         data = case.data()
-        ranef.fit(case.formula, data)
+        once = repeated(partial(ranef.fit, case.formula, data), 0.1)["seconds"]
+        repeats = int(2.0 / once)
         profile = cProfile.Profile()
         profile.enable()
-        for _ in range(case.repeats):
+        for _ in range(max(5, repeats)):
             ranef.fit(case.formula, data)
         profile.disable()
         spent: Counter[str] = Counter()

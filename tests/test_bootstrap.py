@@ -136,12 +136,12 @@ class TestSeeds:
         """Chunks may be done in any order, as workers do them."""
         monkeypatch.setattr(module, "MOST_AT_ONCE", 7)
         forward = bootstrap(SLEEP, n=40, seed=5)
-        run = module.in_processes
+        run = module.in_parallel
 
         def backward(work: Any, jobs: list[tuple[object, ...]], n_jobs: int) -> list[object]:
             return list(run(work, jobs[::-1], n_jobs))[::-1]
 
-        monkeypatch.setattr(module, "in_processes", backward)
+        monkeypatch.setattr(module, "in_parallel", backward)
         np.testing.assert_array_equal(bootstrap(SLEEP, n=40, seed=5).values, forward.values)
 
     @pytest.mark.parametrize("statistic", [None, lambda m: m.sigma], ids=["parameters", "own"])
@@ -505,7 +505,6 @@ def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
         {"seed": True},
         {"statistic": "sigma"},
         {"n_jobs": 0},
-        {"n_jobs": -2},
         {"n_jobs": 1.5},
         {"kind": "residual"},
         {"progress": "x"},

@@ -7,6 +7,7 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable
 from functools import cache
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -311,6 +312,14 @@ class PicklingJoblib:
     def delayed(function: Any) -> Any:
         """Return a function that keeps its arguments for later."""
         return lambda *arguments: pickle.dumps((function, arguments))
+
+    class parallel:  # noqa: N801 - a module of joblib
+        """Knows the backend, which gives one result after the other."""
+
+        @staticmethod
+        def get_active_backend() -> tuple[Any, int]:
+            """Return a backend and its number of workers."""
+            return SimpleNamespace(supports_return_generator=True), 1
 
     class Parallel:
         """Does jobs, last first."""

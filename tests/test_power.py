@@ -205,7 +205,7 @@ def test_interval() -> None:
         ({"seed": 1.5}, OptionError, "seed must be a whole number"),
         ({"alpha": 5}, OptionError, "alpha must be a number between 0 and 1"),
         ({"ddf": "between"}, OptionError, "ddf must be one of"),
-        ({"n_jobs": 0}, OptionError, "n_jobs must be a positive whole number"),
+        ({"n_jobs": 0}, OptionError, "n_jobs must be a whole number other than 0"),
         ({"formula": "y ~ x"}, FormulaError, "no random term"),
         ({"formula": "y ~ z + (1 | g)"}, UnknownVariableError, "no column 'z'"),
         ({"formula": "y ~ x + I(2 * x) + (1 | g)"}, OptionError, "leave I(2 * x) out"),
@@ -232,3 +232,25 @@ def test_correlations_that_contradict_each_other() -> None:
     with pytest.raises(OptionError, match=r"must lie in -1 .. 1; got 2"):
         ranef.power(formula, plan, theta=theta | {names[0]: 2.0}, **common)
     assert ranef.power(formula, plan, theta=theta | {names[0]: 1.0}, **common).n == 2
+
+
+@pytest.mark.parametrize("name", ["x", "g"])
+def test_missing_values_in_the_plan(name: str) -> None:
+    """They would make the study smaller without a word."""
+    plan = PLAN.astype({"g": float}).set_axis([f"visit {i}" for i in range(48)])
+    plan.loc[["visit 3", "visit 17"], name] = np.nan
+    with pytest.raises(DataError, match=rf"missing values in '{name}' \(rows visit 3, visit 17\)"):
+        ranef.power(FORMULA, plan, n=10, seed=1, **PARAMETERS)
+
+
+def test_missing_responses_do_not_matter() -> None:
+    """The response is not looked at, so it may be missing."""
+    plan = PLAN.assign(y=np.nan)
+    assert ranef.power(FORMULA, plan, n=5, seed=1, **PARAMETERS).n_failed == 0
+
+
+@pytest.mark.parametrize("flag", ["reml", "progress"])
+def test_flags(flag: str) -> None:
+    """A text would count as true."""
+    with pytest.raises(OptionError, match=f"{flag} must be True or False; got 'no'"):
+        ranef.power(FORMULA, PLAN, n=5, seed=1, **PARAMETERS, **{flag: "no"})

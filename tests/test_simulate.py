@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -9,7 +10,13 @@ import pandas as pd
 import pytest
 
 import ranef
-from ranef.errors import DataError, NoRowsError, OptionError, UnknownVariableError
+from ranef.errors import (
+    DataError,
+    NoRowsError,
+    OptionError,
+    RanefWarning,
+    UnknownVariableError,
+)
 
 FORMULA = "Reaction ~ Days + (Days | Subject)"
 NEW = {
@@ -183,3 +190,48 @@ def test_streamed_data() -> None:
     with pytest.raises(NoRowsError):
         model.simulate()
     assert model.simulate(2, newdata=data).shape == (180, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "left_out", "message"),
+    [
+        ({"offset": np.arange(180.0)}, (), "offset of the fit was given as an array"),
+        ({"weights": np.arange(1.0, 181.0)}, (), "weights of the fit were given as an array"),
+        ({"weights": "w"}, ("w",), "no column 'w', which held the weights"),
+    ],
+)
+def test_warnings_about_new_data(
+    options: dict[str, Any], left_out: tuple[str, ...], message: str
+) -> None:
+    """What new rows do not tell is said once, where the caller stands; the rows of the fit do."""
+    data = sleepstudy()
+    model = ranef.fit(FORMULA, data, **options)
+    with pytest.warns(RanefWarning, match=message) as caught:
+        model.simulate(1, seed=1, newdata=data.drop(columns=list(left_out)))
+    assert [warning.filename for warning in caught] == [__file__]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.simulate(1, seed=1)
+
+
+def test_no_warnings_about_columns() -> None:
+    """Weights and offsets that are columns are found in new data."""
+    data = sleepstudy().assign(o=1.0)
+    model = ranef.fit(FORMULA, data, weights="w", offset="o")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        model.simulate(1, seed=1, newdata=data)
+
+
+def test_streamed_data_with_weights_and_offsets() -> None:
+    """Columns are known by name where no rows are kept: the same responses, the same intervals."""
+    data = sleepstudy().assign(o=1.0)
+    rows = ranef.fit(FORMULA, data, weights="w", offset="o")
+    streamed = ranef.fit(FORMULA, [data[:90], data[90:]], weights="w", offset="o")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = [m.simulate(2, seed=1, newdata=data, random="fitted") for m in (streamed, rows)]
+        ends = [m.predict(data, interval="prediction") for m in (streamed, rows)]
+    # the same optimum, summed up in another order
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    np.testing.assert_allclose(*ends, rtol=1e-5)

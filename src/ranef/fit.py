@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from ranef import streaming
 from ranef.convergence import Status, describe
 from ranef.covariance.chart import Factors, identity
 from ranef.design import Design, build_design
@@ -24,7 +25,6 @@ from ranef.estimation import Problem, make_problem
 from ranef.model import LinearMixedModel
 from ranef.optimize.control import Control
 from ranef.optimize.driver import minimise
-from ranef.streaming import open_source, stream_problem
 from ranef.typing import ContrastName, NaAction, OptimizerName, check_choice, check_flag
 
 # A warning names this many dropped columns; `LinearMixedModel.dropped_columns` has all.
@@ -119,10 +119,10 @@ def fit(
             "the formula comes first and the data second: ranef.fit(formula, data); "
             f"got {type(formula).__name__} and {data!r}."
         )
-    source = open_source(data)
+    source = streaming.open_source(data)
     if source is not None:
         with _numeric_errors():
-            streamed, problem = stream_problem(
+            streamed, problem = streaming.stream_problem(
                 formula,
                 source,
                 reml=bool(reml),

@@ -28,12 +28,20 @@ from ranef.design import (
     fixed_offset,
     group_codes,
     new_weights,
+    offset_is_unknown,
     random_columns,
     row_index,
+    weights_column,
     with_response,
 )
 from ranef.draws import check_count, generator
-from ranef.errors import ConvergenceWarning, DataError, IdentifiabilityWarning, OptionError
+from ranef.errors import (
+    ConvergenceWarning,
+    DataError,
+    IdentifiabilityWarning,
+    OptionError,
+    RanefWarning,
+)
 from ranef.estimation import Problem
 from ranef.fit import fit_design
 from ranef.typing import FloatArray, IntArray, check_choice
@@ -71,7 +79,8 @@ def simulate(
     newdata : data frame or dict of columns, m rows; optional
         Rows to simulate instead of those of the fit, as for `predict`. Groups that the model does
         not know get new effects. Weights and offsets come from the columns that they had in the
-        data of the fit; where there is no such column, weights are 1 and offsets are 0.
+        data of the fit; if they were given as arrays, or ``newdata`` has no such column of weights,
+        weights are 1 and offsets are 0, with a warning.
 
     Returns
     -------
@@ -236,7 +245,32 @@ def _new_rows(model: LinearMixedModel, newdata: Any, keep_modes: bool) -> Respon
         size = max(len(labels), 1 - modes.shape[1])
         groups.append(_Group(codes, columns, root, size, modes))
     sd = model.sigma if weights is None else model.sigma / np.sqrt(weights)
+    _warn_of_arrays(design, weights)
     return ResponseRows(row_index(newdata), mean, sd, tuple(groups))
+
+
+def _warn_of_arrays(design: Design, weights: FloatArray | None) -> None:
+    """Say what new data do not tell: an offset, or weights, that the fit had."""
+    if offset_is_unknown(design):
+        warnings.warn(
+            "the offset of the fit was given as an array, which says nothing about new data: "
+            "responses leave it out. Give it as the name of a column, or as offset() in the "
+            "formula.",
+            RanefWarning,
+            stacklevel=5,
+        )
+    name = weights_column(design)
+    if weights is None and (name is not None or design.weights is not None):
+        why = (
+            "the weights of the fit were given as an array, which says nothing about new data"
+            if name is None
+            else f"newdata has no column {name!r}, which held the weights of the fit"
+        )
+        warnings.warn(
+            f"{why}: every row has weight 1, and the residual standard deviation sigma.",
+            RanefWarning,
+            stacklevel=5,
+        )
 
 
 def _roots(model: LinearMixedModel) -> Factors:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -13,7 +13,7 @@ from ranef.inference.confint import confint
 from ranef.inference.parameters import variance_parameters
 from ranef.inference.variance_errors import variance_errors
 from ranef.inference.wald import check_level, coefficient_frame, t_quantile
-from ranef.typing import DdfMethod, FloatArray, check_choice
+from ranef.typing import DdfMethod, FloatArray, check_choice, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -87,7 +87,9 @@ def tidy(
     1  ran_vals  Subject   309  Intercept    -40.40      12.07
     """
     check_level(level)
-    wanted = (effects,) if isinstance(effects, str) else tuple(effects)
+    check_flag("conf_int", conf_int)
+    listed = isinstance(effects, Iterable) and not isinstance(effects, str)
+    wanted: tuple[Any, ...] = tuple(effects) if listed else (effects,)
     if not wanted:
         raise OptionError.from_choice("effects", wanted, get_args(Effects))
     for kind in wanted:

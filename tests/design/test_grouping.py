@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ranef.design import Grouping, build_design
+from ranef.errors import DataError
 
 
 def groups(formula: str, **columns: Any) -> list[Grouping]:
@@ -69,6 +70,42 @@ def test_numbers_in_combined_labels_look_like_numbers() -> None:
     """Whole floats have no decimal point; booleans are words."""
     (grouping,) = groups("(1 | a:b)", a=[1.0, 2.5] * 4, b=[True, True, False, False] * 2)
     assert grouping.levels.tolist() == ["1:False", "1:True", "2.5:False", "2.5:True"]
+
+
+@pytest.mark.parametrize("kind", ["float64", "Int64"])
+def test_whole_numbers_beside_missing_ones(kind: str) -> None:
+    """Pandas makes them floats; levels are 106 and not 106.0, as in R. Other floats stay."""
+    whole = pd.Series([106, None, 98, 106, 98, 106, 7, 7], dtype=kind)
+    (grouping,) = groups("(1 | g)", g=whole)
+    assert grouping.levels.dtype == np.int64
+    assert [str(level) for level in grouping.levels] == ["7", "98", "106"]
+    assert grouping.codes.tolist() == [2, 1, 2, 1, 2, 0, 0]
+    (grouping,) = groups("(1 | g)", g=[1.0, 1.5, 2.0] * 3)
+    assert grouping.levels.tolist() == [1.0, 1.5, 2.0]
+    (grouping,) = groups("(1 | g)", g=[2.0**60, 1.0, 2.0] * 3)  # beyond what floats count
+    assert grouping.levels.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    "formula",
+    ["(1 | a:b) + (1 | `a:b`)", "(1 | `a:b`) + (1 | a:b)", "(1 | a/b) + (1 | `a:b`)"],
+)
+def test_a_column_that_is_called_like_a_combination(formula: str) -> None:
+    """Two grouping factors of one name are refused; each alone is what it says."""
+    columns = {"a": list("pqr") * 8, "b": list("uuuvvv") * 4, "a:b": list("zy") * 12}
+    with pytest.raises(DataError, match=r"'a:b' is the column 'a:b' in one .* of 'a' and 'b'"):
+        groups(formula, **columns)
+    (alone,) = groups("(1 | `a:b`)", **columns)
+    assert alone.levels.tolist() == ["y", "z"]
+    assert alone.variables == ("a:b",)
+
+
+def test_two_combinations_of_one_name() -> None:
+    """Names with colons can be combined to the same name in two ways."""
+    columns = {"a": list("pqr") * 8, "b:c": list("uuuvvv") * 4}
+    columns |= {"a:b": list("pqr") * 8, "c": list("uvw") * 8}
+    with pytest.raises(DataError, match="'a:b:c' is made of different columns"):
+        groups("(1 | a:`b:c`) + (1 | `a:b`:c)", **columns)
 
 
 def test_only_combinations_that_occur_cost_anything() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,8 +11,10 @@ import pandas as pd
 import polars as pl
 import pytest
 
-from ranef.design import build_design
-from ranef.errors import DataError, UnknownVariableError
+import ranef
+from ranef.design import build_design, weights_column
+from ranef.errors import DataError, OptionError, UnknownVariableError
+from storage.damage import members_of, with_json
 
 
 def the_data() -> pd.DataFrame:
@@ -105,3 +109,68 @@ def test_wrong_weights_and_offsets_are_refused(
     """Each problem has its message."""
     with pytest.raises(error, match=message):
         build_design("y ~ x + (1 | g)", the_data(), **{role: given})
+
+
+def groups_with_weights() -> pd.DataFrame:
+    """Return groups, weights, and a predictor that equals them."""
+    rng = np.random.default_rng(4)
+    g = np.repeat(np.arange(10), 6)
+    w = rng.uniform(0.5, 2.0, 60)
+    y = rng.standard_normal(10)[g] + w + rng.standard_normal(60) / np.sqrt(w)
+    return pd.DataFrame({"y": y, "n": w, "w": w, "g": g})
+
+
+def test_weights_are_known_by_their_name() -> None:
+    """A predictor that equals the weights is not taken for them, by nothing that comes later."""
+    data = groups_with_weights()
+    model = ranef.fit("y ~ n + (1 | g)", data, weights="w")
+    new = pd.DataFrame({"n": [1.0], "w": [100.0], "g": [0]})
+    found = model.predict(new, interval="prediction", ddf="normal", theta_uncertainty=False)
+    inside = model.predict(new, interval="confidence", ddf="normal", theta_uncertainty=False)
+    noise = found["std_error"] ** 2 - inside["std_error"] ** 2
+    np.testing.assert_allclose(noise, model.sigma**2 / 100.0, rtol=1e-9)
+    other = data.assign(w=np.linspace(1.0, 9.0, 60))
+    expected = ranef.fit("y ~ n + (1 | g)", other, weights="w")
+    assert model.update(data=other).objective == pytest.approx(expected.objective, rel=1e-12)
+
+
+def test_weights_from_an_array_have_no_name() -> None:
+    """They are not looked for among the variables, though one has the same values."""
+    data = groups_with_weights()
+    model = ranef.fit("y ~ n + (1 | g)", data, weights=data["n"].to_numpy())
+    assert weights_column(model.design) is None
+    with pytest.raises(OptionError, match="which column of the new data has the weights"):
+        model.update(data=data)
+
+
+@pytest.mark.parametrize("weights", ["w", None, "array"])
+def test_names_of_weights_last(weights: str | None, tmp_path: Path) -> None:
+    """Updated, refitted, pickled and saved models know the column, too."""
+    data = groups_with_weights()
+    given = data["w"].to_numpy() if weights == "array" else weights
+    name = weights if weights == "w" else None
+    model = ranef.fit("y ~ n + (1 | g)", data, weights=given)
+    model.save(tmp_path / "m.ranef")
+    others = (
+        model,
+        model.update(". ~ . - n"),
+        model.refit(model.y + 1.0),
+        pickle.loads(pickle.dumps(model)),
+        ranef.load(tmp_path / "m.ranef"),
+    )
+    assert [weights_column(other.design) for other in others] == [name] * 5
+
+
+def test_files_from_before_weights_had_names(tmp_path: Path) -> None:
+    """They load; which column the weights came from is then not known."""
+    path = tmp_path / "m.ranef"
+    model = ranef.fit("y ~ n + (1 | g)", groups_with_weights(), weights="w")
+    model.save(path)
+    old = with_json(
+        members_of(path.read_bytes()),
+        lambda content: content["design"]["fixed"].pop("weights_column"),
+    )
+    path.write_bytes(old)
+    again = ranef.load(path)
+    assert weights_column(again.design) is None
+    assert again.objective == model.objective

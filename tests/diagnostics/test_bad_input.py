@@ -23,7 +23,7 @@ WRONG: dict[str, tuple[Callable[[Any], object], type[Exception], str]] = {
     "no name": (lambda m: influence(m, by=3), OptionError, r"by must be None .*\(g, h\); got 3"),
     "several": (lambda m: cooks_distance(m, ["g"]), OptionError, r"got \['g'\]"),
     "exact": (lambda m: influence(m, "h", exact="yes"), OptionError, "exact must be True or False"),
-    "jobs": (lambda m: influence(m, "h", n_jobs=0), OptionError, "n_jobs must be a positive"),
+    "jobs": (lambda m: influence(m, "h", n_jobs=0), OptionError, "n_jobs must be a whole"),
     "kind": (lambda m: residuals(m, "student"), OptionError, "Did you mean 'studentized'"),
     "scaling": (
         lambda m: influence(m, "h").cooks("p"), OptionError, "'standard', 'lme4'; got 'p'",
@@ -67,3 +67,11 @@ def test_models_without_rows(name: str) -> None:
     model = ranef.fit("y ~ x + (1 | g) + (1 | h)", cut(make_data(), [200, 400]))
     with pytest.raises(NoRowsError, match="keeps no rows"):
         ROWS[name](model)
+
+
+@pytest.mark.parametrize("function", [residuals, leverage])
+@pytest.mark.parametrize("wrong", ["m", 3, None])
+def test_something_else_than_a_model(function: Callable[..., Any], wrong: Any) -> None:
+    """The error says what is needed."""
+    with pytest.raises(OptionError, match=f"{function.__name__} needs models fitted by ranef.fit"):
+        function(wrong)

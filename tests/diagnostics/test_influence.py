@@ -218,3 +218,20 @@ def test_prints(fmt: str) -> None:
 
     assert str(found.cooks_distance.idxmax()) in text
     assert "10 largest of 20" in text
+
+
+def test_print_of_cases_without_values() -> None:
+    """Distances that do not exist are counted, not shown; reasons are whole sentences."""
+    data = fits.fitted("slopes").design.variables.to_frame()
+    two = data[data["g"].isin(data["g"].unique()[:2])]
+    found = influence(ranef.fit("y ~ x + (1 | g)", two), "g", exact=True)
+    text = " ".join(str(found).split())
+    assert "none of 2 has a Cook's distance" in text
+    assert ".;" not in text and ".." not in text
+    assert "at least two; no values without" in text
+
+
+def test_print_of_all_cases() -> None:
+    """Few cases are all shown."""
+    text = str(influence(fits.fitted("crossed"), "h"))
+    assert "(all 5 Cook's distances shown)" in text

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -115,3 +116,18 @@ def test_groups_and_sizes() -> None:
         implied_covariance(model, "p", "h", limit=rows - 1)
     for limit in (rows, None):
         assert implied_covariance(model, "p", "h", limit=limit).shape == (rows, rows)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"limit": "x"}, "limit must be a positive whole number or None; got 'x'"),
+        ({"limit": -1}, "limit must be a positive whole number or None; got -1"),
+        ({"limit": 2.5}, "limit must be a positive whole number or None; got 2.5"),
+        ({"correlation": "no"}, "correlation must be True or False; got 'no'"),
+    ],
+)
+def test_bad_options(options: dict[str, Any], message: str) -> None:
+    """Errors say what is allowed."""
+    with pytest.raises(OptionError, match=message):
+        implied_covariance(fits.fitted("slopes"), 1, **options)

@@ -194,3 +194,11 @@ def test_missing_packages(
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(MissingDependencyError, match=rf"ranef\[{extra}\]"):
         call(model)
+
+
+def test_offsets_given_as_arrays() -> None:
+    """The package asks for rows of its own, for which nobody knows the offset."""
+    data = ranef.datasets.load("sleepstudy").assign(o=1.0)
+    model = ranef.fit(FORMULA, data, offset=np.arange(180.0))
+    with pytest.raises(OptionError, match="offset of the fit was given as an array"):
+        model.to_marginaleffects()

@@ -12,6 +12,7 @@ from ranef.errors import OptionError
 from ranef.export import ModelTable
 
 DATA = ranef.datasets.load("sleepstudy")
+BELOW: tuple[Any, ...] = ("std_error", "conf_int", "p_value")
 
 
 @pytest.fixture(scope="module")
@@ -104,10 +105,59 @@ def test_stars(effect: float, marks: str) -> None:
 
 def test_small_numbers_get_more_digits() -> None:
     """A coefficient per millisecond is not 0.000."""
-    model = ranef.fit("Reaction ~ ms + (1 | Subject)", DATA.assign(ms=DATA["Days"] * 8.64e7))
+    model = ranef.fit("Reaction ~ ms + (1 | Subject)", DATA.assign(ms=DATA["Days"] * 8.64e4))
 
-    assert cells(ranef.table(model))["ms"] == ("0.00000012",)
+    assert cells(ranef.table(model))["ms"] == ("0.0001211",)
     assert cells(ranef.table(model, digits=0))["SD (Residual)"] == ("31",)
+
+
+@pytest.mark.parametrize(
+    ("unit", "shown"),
+    [
+        (1e-12, ["1.047e-11", "(8.042e-13)"]),  # never 0.00000000
+        (1e-7, ["1.047e-06", "(8.042e-08)"]),
+        (1e-3, ["0.01047", "(0.00080)"]),
+        (1.0, ["10.467", "(0.804)"]),
+        (1e3, ["10467.286", "(804.221)"]),
+        (1e12, ["1.047e+13", "(8.042e+11)"]),
+    ],
+)
+def test_very_small_and_very_large_numbers(unit: float, shown: list[str]) -> None:
+    """A power of ten shows what decimals cannot; 10.467286 and 0.804221 in other units."""
+    data = DATA.assign(y=DATA["Reaction"] * unit)
+    rows = ranef.table(ranef.fit("y ~ Days + (1 | Subject)", data)).rows()
+    place = [heading for _, heading, _ in rows].index("Days")
+
+    assert [rows[place][2][0], rows[place + 1][2][0]] == shown
+
+
+def test_a_precise_estimate_stays_readable() -> None:
+    """Only what would be shown as zero gets a power of ten, not the estimate above it."""
+    rng = np.random.default_rng(1)
+    g = np.repeat(np.arange(10), 5)
+    y = 5.0 + 1e-10 * (rng.standard_normal(10)[g] + rng.standard_normal(50))
+    rows = ranef.table(ranef.fit("y ~ 1 + (1 | g)", {"y": y, "g": g})).rows()
+
+    assert rows[0][2][0] == "5.00000000"
+    assert "e-1" in rows[1][2][0]
+
+
+def test_names_with_dots() -> None:
+    """A dot is part of a name, and separates no names in the heading of a correlation."""
+    data = DATA.assign(**{"time.of.day": DATA["Days"]})
+    model = ranef.fit("Reaction ~ time.of.day + (time.of.day | Subject)", data)
+
+    assert "Cor (time.of.day, Intercept | Subject)" in cells(ranef.table(model))
+
+
+def test_latex_of_cells(models: list[ranef.LinearMixedModel]) -> None:
+    """Every number is mathematics, also in brackets and with stars."""
+    shown = {s: ranef.table(models[2], statistic=s, stars=True).to_latex() for s in BELOW}
+
+    assert r"Days & $10.467^{***}$ \\" in shown["std_error"]
+    assert r" & ($1.546$) \\" in shown["std_error"]
+    assert r" & [$7.206$, $13.729$] \\" in shown["conf_int"]
+    assert r" & ($p<0.001$) \\" in shown["p_value"]
 
 
 def test_notes_about_criteria(models: list[ranef.LinearMixedModel]) -> None:
@@ -129,6 +179,11 @@ def test_formats(models: list[ranef.LinearMixedModel]) -> None:
     assert str(table).splitlines()[0].split() == ["null", "intercepts", "slopes"]
 
 
+def test_digits_of_numpy(models: list[ranef.LinearMixedModel]) -> None:
+    """A whole number of numpy is one."""
+    assert str(ranef.table(*models, digits=np.int64(2))) == str(ranef.table(*models, digits=2))
+
+
 def test_names_are_made_unique(models: list[ranef.LinearMixedModel]) -> None:
     """Two columns of one name would be one."""
     assert ranef.table(*models[:2], names=["m", "m"]).models == ["m", "m.1"]
@@ -144,7 +199,7 @@ def test_gaps() -> None:
     shown = cells(ranef.table(aliased, streamed, singular))
 
     assert shown["I(2 * Days)"] == ("", "", "")
-    assert shown["ICC"] == ("0.589", "", "0.000")
+    assert shown["ICC"] == ("0.589", "0.589", "0.000")
     assert shown["SD (Intercept | Batch)"] == ("", "", "0.000")
     assert shown["Groups: Batch"] == ("", "", "6")
 

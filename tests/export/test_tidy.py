@@ -116,3 +116,19 @@ def test_bad_input(arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(OptionError) as caught:
         model.tidy(**arguments)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"effects": 3}, "effects must be one of .* got 3"),
+        ({"effects": ["fixed", 3]}, "effects must be one of .* got 3"),
+        ({"conf_int": "no"}, "conf_int must be True or False; got 'no'"),
+    ],
+)
+def test_arguments_of_other_types(
+    model: ranef.LinearMixedModel, arguments: dict[str, Any], message: str
+) -> None:
+    """They are refused as what they are, and not by an accident later."""
+    with pytest.raises(OptionError, match=message):
+        model.tidy(**arguments)

@@ -107,6 +107,36 @@ def test_a_predictor_called_response() -> None:
     assert many.formula == "response_ ~ response + (1 | g)"
 
 
+@pytest.mark.parametrize("kind", ["array", "integers", "list"])
+def test_masked_arrays(kind: str) -> None:
+    """What is masked is missing, whatever stands there."""
+    values = np.round(5 * Y) if kind == "integers" else Y
+    hidden = np.where(Y > 1, np.nan, values)
+    masked: Any = np.ma.masked_array(values.astype(int) if kind == "integers" else values, Y > 1)
+    many = ranef.fit_many(FORMULA, DATA, list(masked) if kind == "list" else masked)
+    wanted = ranef.fit_many(FORMULA, DATA, hidden)
+    assert many.nobs.tolist() == wanted.nobs.tolist() == (Y <= 1).sum(axis=0).tolist()
+    np.testing.assert_array_equal(many.estimate, wanted.estimate)
+
+
+@pytest.mark.parametrize(
+    ("formula", "shown"),
+    [
+        ("~ xx + (1 | g)", "Columns: x, g.\n  ~ xx + (1 | g)\n    ^^"),
+        (" ~ x + (1 | `g g`)", "Columns: x, g.\n   ~ x + (1 | `g g`)\n              ^^^^^"),
+        ("~ x + nothing(x) + (1 | g)", "\n  ~ x + nothing(x) + (1 | g)\n        ^^^^^^^^^^"),
+        ("~ x + (1 | g", "\n  ~ x + (1 | g\n        ^"),
+        ("y ~ x + offset(y) + (1 | g)", "cannot be an offset.\n  y ~ x + offset(y) + (1 | g)\n"),
+    ],
+)
+def test_errors_show_the_formula_that_was_given(formula: str, shown: str) -> None:
+    """Without the placeholder, and with the carets in their place."""
+    with pytest.raises(FormulaError) as caught:
+        ranef.fit_many(formula, DATA, Y)
+    assert shown in str(caught.value)
+    assert "response ~" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "message"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -247,6 +248,22 @@ class TestModel:
         assert many.model(1).objective == pytest.approx(many.objective[1], abs=1e-9)
         Y[0, 1] += 1.0
         with pytest.raises(DataError, match="has changed since it was fitted"):
+            many.model(1)
+
+    @pytest.mark.parametrize(
+        ("change", "effect"),
+        [
+            (lambda y, x: y + 0.1, "Intercept"),
+            (lambda y, x: y - 0.1 * x, "x"),
+            (lambda y, x: -y, "Intercept"),
+        ],
+    )
+    def test_changes_that_the_criterion_does_not_see(self, change: Any, effect: str) -> None:
+        """It is the same for every response that differs by what predictors explain."""
+        data, Y = example(3)
+        many = ranef.fit_many(FORMULA, data, Y)
+        Y[:, 1] = change(Y[:, 1], data["x"])
+        with pytest.raises(DataError, match=f"has changed .* the effect of {effect} was"):
             many.model(1)
 
 

@@ -124,6 +124,34 @@ def test_pictures_need_matplotlib(
         draw(sleepstudy)
 
 
+@pytest.mark.parametrize("wrong", [3, "model", None])
+@pytest.mark.parametrize(
+    "draw",
+    [plots.caterpillar, plots.shrinkage, plots.matrices, plots.residuals, plots.surface, spaghetti],
+    ids=name,
+)
+def test_something_else_than_a_model(draw: Draw, wrong: Any) -> None:
+    """The error says what is needed."""
+    with pytest.raises(OptionError, match=r"plots\.\w+ needs models fitted by ranef.fit"):
+        draw(wrong)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [({"label": 3}, "label must be a list; got 3"), ({"terms": 3}, "terms must be a list; got 3")],
+)
+def test_lists_of_shrinkage(sleepstudy: Model, options: dict[str, Any], message: str) -> None:
+    """What is no list is refused as such."""
+    with pytest.raises(OptionError, match=message):
+        plots.shrinkage(sleepstudy, **options)
+
+
+def test_results_of_other_kinds() -> None:
+    """Pictures of results want theirs."""
+    with pytest.raises(OptionError, match="what a model's bootstrap returns; got int"):
+        plots.bootstrap(3)
+
+
 @pytest.mark.parametrize(
     "draw", [plots.caterpillar, plots.shrinkage, plots.matrices, spaghetti], ids=name
 )

@@ -114,6 +114,22 @@ def test_bad_models(wrong: Any) -> None:
         plots.coefficients(wrong)
 
 
+def test_estimates_without_intervals(sleepstudy: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A coefficient whose interval does not exist is a point all the same."""
+    table = sleepstudy.coef_table()
+    table.loc["Days", ["df", "p_value", "conf_low", "conf_high"]] = np.nan
+    monkeypatch.setattr(ranef.LinearMixedModel, "coef_table", lambda *arguments: table)
+    axis = plots.coefficients(sleepstudy, intercept=True)
+    assert names(axis) == ["Intercept", "Days"]
+    np.testing.assert_array_equal(axis.lines[1].get_xdata(), sleepstudy.fixef)
+
+
+def test_flags(sleepstudy: Model) -> None:
+    """A text would count as true."""
+    with pytest.raises(OptionError, match="intercept must be True or False; got 'yes'"):
+        plots.coefficients(sleepstudy, intercept="yes")
+
+
 def test_bad_terms(sleepstudy: Model) -> None:
     """Coefficients must exist."""
     with pytest.raises(OptionError, match="Did you mean 'Days'"):

@@ -180,6 +180,12 @@ def test_curves(frame: pd.DataFrame) -> None:
         ({"x": "Days", "levels": []}, OptionError, "levels is empty"),
         ({"x": "Days", "levels": ["x"]}, OptionError, "'x' is not a level of Subject"),
         ({"x": "Days", "kind": "facets"}, OptionError, "'spaghetti', 'panels'"),
+        ({"x": 3}, OptionError, "x must name predictors of the model; got 3"),
+        ({"x": "Reaction"}, OptionError, r"predictors of the model \(Days\); 'Reaction' is none"),
+        ({"x": "Days", "levels": 308}, OptionError, "levels must be a list; got 308"),
+        ({"x": "Days", "at": 3}, OptionError, "at must be a dict .* got 3"),
+        ({"x": "Days", "at": {"Subject": "308"}}, OptionError, "'Subject' is the grouping factor"),
+        ({"x": "Days", "at": {"Reaction": 3}}, OptionError, "'Reaction' is none"),
     ],
 )
 def test_bad_options(
@@ -206,3 +212,40 @@ def test_bad_values(frame: pd.DataFrame) -> None:
         plots.lines(model, "x", at={"z": "much"})
     with pytest.raises(OptionError, match="a level of 'f'"):
         plots.lines(model, "x", at={"f": "s"})
+
+
+def test_every_line_is_that_of_its_level(frame: pd.DataFrame) -> None:
+    """No argument makes lines of one level stand in the panels of others, at any depth."""
+    model = ranef.fit("y ~ x + z + (1 | top / g)", frame)
+    for at in ({"g": 5}, {"top": 1}):
+        with pytest.raises(OptionError, match="part of the grouping factor"):
+            plots.lines(model, "x", "top:g", at=at)
+    with pytest.raises(OptionError, match=r"predictors of the model \(x, z\); 'g' is none"):
+        plots.lines(model, "x", "top", at={"g": 5})
+
+
+def test_what_can_stand_on_the_axis(frame: pd.DataFrame) -> None:
+    """Predictors of both parts and offsets, but not weights, response and other groups."""
+    data = frame.assign(o=frame["z"] ** 2, p=frame["x"] ** 2, w=1.0 + frame["x"])
+    formula = "y ~ x + offset(p) + (z | g) + (1 | year)"
+    model = ranef.fit(formula, data, weights="w", offset="o")
+    for name in ("x", "z", "o", "p"):
+        assert plots.lines(model, name, "g").get_xlabel() == name
+    for name in ("y", "w", "year"):
+        with pytest.raises(OptionError, match=rf"\(x, z, p, o\); '{name}' is none of them"):
+            plots.lines(model, name, "g")
+    both = ranef.fit("y ~ x + z + (1 | g) + (1 | z)", data.assign(z=data["z"].round()))
+    assert plots.lines(both, "z", "g").get_xlabel() == "z"  # a predictor, too
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, "a", [1.0, 2.0]])
+def test_numbers_to_hold(frame: pd.DataFrame, value: Any) -> None:
+    """A number is needed; with NaN nothing would be drawn."""
+    model = ranef.fit("y ~ x + z + (1 | g)", frame)
+    with pytest.raises(OptionError, match=r"at=\{'z': ...\} must be a number; got"):
+        plots.lines(model, "x", at={"z": value})
+
+
+def test_one_level_without_a_list(sleepstudy: Model) -> None:
+    """A text is one level, not a list of its letters."""
+    assert len(segments(plots.lines(sleepstudy, "Days", levels="308"))) == 1

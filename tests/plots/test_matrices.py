@@ -165,3 +165,25 @@ def test_bad_options(rail: Model, options: dict[str, Any], message: str) -> None
     """Errors name what is allowed."""
     with pytest.raises(OptionError, match=message):
         plots.matrices(rail, **options)
+
+
+def test_a_rectangle_that_is_square() -> None:
+    """Z with as many columns as rows has a scale for every column, and no colour bar."""
+    rng = np.random.default_rng(2)
+    n, x = 60, 50.0 * rng.standard_normal(60)
+    data = pd.DataFrame({"g": np.arange(n) % 20, "h": np.arange(n) // 3, "x": x})
+    data["y"] = 0.02 * x + rng.standard_normal(20)[data["g"]] + rng.standard_normal(n)
+    model = ranef.fit("y ~ x + (x | g) + (1 | h)", data)
+    figure = plots.matrices(model, ["Z", "V"], "g")
+    assert [axis.get_title() for axis in figure.axes[:2]] == ["Z (60 × 60)", "V (60 × 60)"]
+    assert len(figure.axes) == 3  # one colour bar, of V
+    assert np.abs(image(figure.axes[0])).max() == 1.0
+    assert np.abs(image(figure.axes[1])).max() > 1.0
+
+
+def test_no_fixed_effects() -> None:
+    """X without columns is an empty panel that says so."""
+    model = ranef.fit("travel ~ 0 + (1 | Rail)", ranef.datasets.load("rail"))
+    figure = plots.matrices(model)
+    assert figure.axes[0].get_title() == "X (18 × 0)"
+    assert [text.get_text() for text in figure.axes[0].texts] == ["no columns"]

@@ -125,6 +125,9 @@ def test_the_model_stays_as_it_was(diagonal: Model) -> None:
         ({"parameters": ["Subject.Days", "Subject.Days"]}, "one or two"),
         ({"optimizer": "adam"}, "'newton', 'bobyqa', 'nelder-mead'"),
         ({"points": 2}, "3 or more"),
+        ({"points": 100_000}, "points must be at most 1000 in every direction; got 100000"),
+        ({"path": "x"}, "path must be True or False; got 'x'"),
+        ({"parameters": 3}, "parameters must be a list; got 3"),
         ({"start": [1.0]}, "start must be 2 finite numbers"),
     ],
 )

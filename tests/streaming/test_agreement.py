@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ranef
+from ranef.streaming import fitting
 from streams import assert_agree, cut, make_data
 
 pl = pytest.importorskip("polars")
@@ -257,3 +258,64 @@ def test_column_without_values_in_a_chunk(data: pd.DataFrame) -> None:
     chunks[1] = chunks[1].assign(f=np.nan)
     formula = "y ~ x + f + (1 | g)"
     assert_agree(quietly(formula, pd.concat(chunks)), quietly(formula, chunks))
+
+
+def count_passes(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Return a list that gets an entry for every pass that sums."""
+    passes: list[int] = []
+    real = fitting._next_pass
+
+    def counted(*arguments: Any) -> Any:
+        passes.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(fitting, "_next_pass", counted)
+    return passes
+
+
+@pytest.mark.parametrize("size", [1e-5, 3e-6, 3e-7, 1.5e-7])
+@pytest.mark.parametrize("sampled", [True, False])
+def test_columns_that_add_little(size: float, sampled: bool) -> None:
+    """They are aliased if what they add is below 1e-7 of them, which products cannot measure."""
+    rng = np.random.default_rng(1)
+    n = 40_000
+    rows = pd.DataFrame({"g": np.arange(n) % 40, "x": rng.normal(size=n)})
+    rows["y"] = rows.x + rng.normal(size=40)[rows.g] + rng.normal(size=n)
+    noise = size * rng.normal(size=n)
+    if not sampled:  # the sample of the first pass takes every fourth row
+        noise[::4] = 0.0
+        noise[:100] = 0.0
+    rows["near"], rows["after"] = rows.x + noise, rng.normal(size=n)
+    for formula in ("y ~ x + near + after + (1 | g)", "y ~ near + after + x + (1 | g)"):
+        one, other = quietly(formula, rows), quietly(formula, [rows])
+        assert one.dropped_columns == other.dropped_columns == ()
+        # rounding errors of 1e-16 beside parts of that size, squared where it matters least
+        assert other.objective == pytest.approx(one.objective, rel=1e-9)
+        assert other.fixef["after"] == pytest.approx(one.fixef["after"], rel=1e-6)
+        assert other.fixef["x"] == pytest.approx(one.fixef["x"], rel=1e-5)
+
+
+def test_a_year_with_one_row_of_another() -> None:
+    """All but one of very many rows have the same number, which is far from zero."""
+    rng = np.random.default_rng(1)
+    n = 300_000
+    rows = pd.DataFrame({"y": rng.normal(size=n), "g": np.arange(n) % 50, "year": 2024.0})
+    rows.loc[12_347, "year"] = 2025.0
+    one, other = ranef.fit("y ~ year + (1 | g)", rows), ranef.fit("y ~ year + (1 | g)", [rows])
+    # the slope is known to the digits that 1e-7 of a column leaves
+    assert other.fixef["year"] == pytest.approx(one.fixef["year"], rel=1e-7)
+    assert other.objective == pytest.approx(one.objective, rel=1e-10)
+
+
+@pytest.mark.parametrize("far", [0.0, 1e3, 1e5])
+def test_exact_dependence_costs_no_pass(far: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sample knows of it, and rounding errors are not taken for something."""
+    passes = count_passes(monkeypatch)
+    rng = np.random.default_rng(2)
+    n = 50_000
+    rows = pd.DataFrame({"g": np.arange(n) % 40, "x": far + rng.normal(size=n)})
+    rows["z"], rows["y"] = rng.exponential(size=n), rng.normal(size=n)
+    rows["both"] = 2 * rows.x - 3 * rows.z + 7
+    model = quietly("y ~ x + z + both + I(x / 3) + (1 | g)", cut(rows, [20_000]))
+    assert model.dropped_columns == ("both", "I(x/3)")
+    assert passes == [2]

@@ -105,3 +105,27 @@ def test_a_worker_dies(client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
     streamed = ranef.fit(formula, frame, context=context)
     assert_agree(whole, streamed)
     assert [path.name for path in sorted(tmp_path.glob("died*"))] == ["died False", "died True"]
+
+
+def test_partitions_without_values(data: pd.DataFrame) -> None:
+    """Partitions without rows, and those in which a column has no value, have any type."""
+    rows = data.assign(h=data.h.astype(object))
+    rows.loc[:199, "z"] = np.nan
+    whole = dd.from_pandas(rows, npartitions=6)
+    empty = whole[whole.x > 1e9]
+    assert_agree(
+        ranef.fit(FORMULA, dd.concat([empty, whole, empty])),
+        ranef.fit(FORMULA, rows),
+    )
+
+
+def test_partitions_that_come_out_differently(data: pd.DataFrame) -> None:
+    """Random numbers without a seed are others in the second pass."""
+
+    def shake(part: pd.DataFrame) -> pd.DataFrame:
+        return part.assign(y=part.y + np.random.default_rng().normal(size=len(part)))
+
+    whole = dd.from_pandas(data, npartitions=3)
+    noisy = whole.map_partitions(shake, meta=whole._meta)
+    with pytest.raises(DataError, match=r"changed while they were read: .* fix the seed"):
+        ranef.fit(FORMULA, noisy)

@@ -20,7 +20,8 @@ from ranef.errors import (
     OptionError,
     UnknownVariableError,
 )
-from streams import cut, make_data
+from ranef.streaming import fitting
+from streams import assert_agree, cut, make_data
 
 FORMULA = "y ~ x + f + (x | g)"
 
@@ -137,6 +138,73 @@ def test_chunks_that_change_between_passes(data: pd.DataFrame) -> None:
         assert name
 
 
+def other_values(data: pd.DataFrame, name: str) -> pd.DataFrame:
+    """Return the same rows of a column in another order: the same values, levels and counts."""
+    turned = data[name].to_numpy()[::-1]
+    return data.assign(**{name: turned})
+
+
+@pytest.mark.parametrize("name", ["y", "x", "f", "g", "w", "o"])
+@pytest.mark.parametrize("at", [2, 3])
+def test_values_that_change_between_passes(data: pd.DataFrame, name: str, at: int) -> None:
+    """As many rows, used rows and levels, but other pairs of values: nothing else would show it."""
+    whole = data.dropna()
+    given = iter([whole, *([whole] * (at - 2)), *([other_values(whole, name)] * 3)])
+    if at == 3:  # the names come from the first chunk, the two passes from the next two
+        with pytest.raises(DataError, match=r"changed while they were read: .* other values"):
+            ranef.fit(FORMULA, lambda: [next(given)], weights="w", offset="o")
+        return
+    model = ranef.fit(FORMULA, lambda: [next(given)], weights="w", offset="o")
+    assert model.nobs == len(whole)
+
+
+def test_one_value_that_changes(data: pd.DataFrame) -> None:
+    """A single digit in a single row."""
+    other = data.assign(x=data.x.where(data.index != 7, np.nextafter(data.x[7], np.inf)))
+    given = iter([data, data, other])
+    with pytest.raises(DataError, match="other values"):
+        ranef.fit(FORMULA, lambda: [next(given)])
+
+
+def test_order_and_chunks_may_change_between_passes(data: pd.DataFrame) -> None:
+    """What cannot change the sums is no error: another order, other chunks, other types."""
+    shuffled = data.sample(frac=1.0, random_state=1)
+    wide = data.astype({"f": "category", "g": "float64"})[::-1]
+    given = iter([[data], cut(data, [1, 130]), cut(shuffled, [200, 250])])
+    model = ranef.fit(FORMULA, lambda: next(given))
+    assert_agree(model, ranef.fit(FORMULA, data), 1e-9)
+    given = iter([[wide], [data], [wide]])
+    assert ranef.fit("y ~ x + (x | g)", lambda: next(given)).nobs == len(data)
+
+
+def test_lazy_frames_without_a_seed(data: pd.DataFrame) -> None:
+    """A query that gives other values every time."""
+    pl = pytest.importorskip("polars")
+    lazy = pl.from_pandas(data).lazy().with_columns(pl.col("y").shuffle())
+    with pytest.raises(DataError, match="other values"):
+        ranef.fit(FORMULA, lazy)
+
+
+def test_file_with_the_old_time(
+    data: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other contents of the same size and time of change."""
+    path = tmp_path / "data.csv"
+    data.to_csv(path, index=False)
+    before = path.stat()
+    real = fitting.make_layout
+
+    def swap(*arguments: Any) -> Any:
+        data.assign(y=data.y.to_numpy()[::-1]).to_csv(path, index=False)
+        os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+        assert path.stat().st_size == before.st_size
+        return real(*arguments)
+
+    monkeypatch.setattr(fitting, "make_layout", swap)
+    with pytest.raises(DataError, match="other values"):
+        ranef.fit(FORMULA, path)
+
+
 def test_file_that_changes(data: pd.DataFrame, tmp_path: Path) -> None:
     """A file that is written while it is read."""
     pytest.importorskip("pyarrow")
@@ -178,6 +246,93 @@ def test_files_that_cannot_be_read(data: pd.DataFrame, tmp_path: Path) -> None:
     data.drop(columns="x").to_csv(folder / "b.csv")
     with pytest.raises(DataError, match=r"b.csv has no column 'x'"):
         ranef.fit(FORMULA, folder)
+
+
+def test_lines_with_too_many_fields(data: pd.DataFrame, tmp_path: Path) -> None:
+    """Their values would stand in the wrong columns."""
+    data[["y", "x", "z", "g"]].to_csv(tmp_path / "data.csv", index=False)
+    lines = (tmp_path / "data.csv").read_text().splitlines()
+    for number in (1, 2, 150, 300):
+        fields = lines[number].split(",")
+        changed = [*lines[:number], ",".join([fields[0], "9", *fields[1:]]), *lines[number + 1 :]]
+        (tmp_path / "ragged.csv").write_text("\n".join(changed))
+        with pytest.raises(DataError, match=rf"ragged.csv cannot be .* line {number + 1}, saw"):
+            ranef.fit("y ~ x + (1 | g)", tmp_path / "ragged.csv")
+
+
+def test_files_with_a_header_only(data: pd.DataFrame, tmp_path: Path) -> None:
+    """They add nothing; alone they are no data."""
+    data[:120].to_csv(tmp_path / "a.csv", index=False)
+    data[:0].to_csv(tmp_path / "b.csv", index=False)
+    data[120:].to_csv(tmp_path / "c.csv", index=False)
+    assert_agree(ranef.fit(FORMULA, tmp_path), ranef.fit(FORMULA, data))
+    with pytest.raises(DataError, match="the data are empty"):
+        ranef.fit(FORMULA, tmp_path / "b.csv")
+
+
+def test_folders(data: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What begins with a dot or an underscore is left over by other programs."""
+    folder = tmp_path / "_job.tsv" / ".cache" / "parts"  # the names above do not matter
+    for inside in (folder, folder / "more", folder / ".checkpoints", folder / "_temporary" / "0"):
+        inside.mkdir(parents=True)
+        data.to_csv(inside / "rows.CSV", index=False)
+    data.to_csv(folder / ".hidden.csv", index=False)
+    data.to_csv(folder / "_started.csv", index=False)
+    (folder / "readme.txt").write_text("no data")
+    assert ranef.fit(FORMULA, folder).design.n_total == 2 * len(data)
+    monkeypatch.setenv("HOME", str(folder))
+    paths = ["~/rows.CSV", folder / "more" / "rows.CSV"]
+    assert ranef.fit(FORMULA, paths).design.n_total == 2 * len(data)
+    with pytest.raises(DataError, match=r"holds no file that can be read"):
+        ranef.fit(FORMULA, tmp_path / "_job.tsv")  # everything in it is hidden
+    (folder / "f=low").mkdir()
+    data.drop(columns="f").to_csv(folder / "f=low" / "rows.csv", index=False)
+    with pytest.raises(DataError, match=r"'f' stands in the names of folders .*hive"):
+        ranef.fit(FORMULA, folder / "f=low" / "rows.csv")
+
+
+def test_datasets_that_cannot_be_read(data: pd.DataFrame, tmp_path: Path) -> None:
+    """Arrow and polars have errors of their own, and Arrow fills columns that a file lacks."""
+    ds = pytest.importorskip("pyarrow.dataset")
+    pl = pytest.importorskip("polars")
+    data[:120].to_parquet(tmp_path / "a.parquet", index=False)
+    data[120:].drop(columns="x").to_parquet(tmp_path / "b.parquet", index=False)
+    with pytest.raises(DataError, match=r"b.parquet has no column 'x'"):
+        ranef.fit(FORMULA, ds.dataset(tmp_path))
+    broken = ds.dataset(tmp_path / "a.parquet")
+    lazy = pl.scan_parquet(tmp_path / "a.parquet")
+    (tmp_path / "a.parquet").unlink()
+    with pytest.raises(DataError, match="the dataset cannot be read"):
+        ranef.fit(FORMULA, broken)
+    with pytest.raises(DataError, match="a polars LazyFrame cannot be computed"):
+        ranef.fit(FORMULA, lazy)
+
+
+def test_partitions_of_a_dataset(data: pd.DataFrame, tmp_path: Path) -> None:
+    """A column that stands in the names of folders is no column that files lack."""
+    pa, ds = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.dataset")
+    table = pa.Table.from_pandas(data.dropna(), preserve_index=False)
+    by = ds.partitioning(pa.schema([("f", pa.string())]), flavor="hive")
+    ds.write_dataset(table, tmp_path, format="parquet", partitioning=by)
+    model = ranef.fit(FORMULA, ds.dataset(tmp_path, partitioning="hive"))
+    assert_agree(model, ranef.fit(FORMULA, data.dropna()))
+
+
+UNCLEAR: list[tuple[str, dict[str, Any], str]] = [
+    ("frame", {}, "must return an iterator of data frames; got a single DataFrame"),
+    ("array", {"context": {"k": np.ones(300)}}, "'k' of the context has one value for every row"),
+]
+
+
+@pytest.mark.parametrize(("name", "options", "message"), UNCLEAR)
+def test_mistakes_in_arguments(
+    data: pd.DataFrame, name: str, options: dict[str, Any], message: str
+) -> None:
+    """The message says what to give instead."""
+    source: Any = (lambda: data) if name == "frame" else [data]
+    formula = "y ~ I(x * k) + (1 | g)" if options else FORMULA
+    with pytest.raises(DataError, match=message):
+        ranef.fit(formula, source, **options)
 
 
 class Guarded:
@@ -223,8 +378,9 @@ def test_rows_are_explained(data: pd.DataFrame) -> None:
     """Everything that needs rows says that there are none, and what to do."""
     model = ranef.fit(FORMULA, cut(data, [100]))
     for name in ("fitted", "resid", "X", "y", "Z"):
-        with pytest.raises(NoRowsError, match=r"predict\(chunk\)"):
+        with pytest.raises(NoRowsError, match=r"predict\(chunk\)") as caught:
             getattr(model, name)
+        assert not any(f"{word!r}" in str(caught.value) for word in ("columns", "codes"))
     with pytest.raises(NoRowsError):
         model.residuals("pearson")
     for name in ("index", "variables", "y", "X"):

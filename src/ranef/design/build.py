@@ -13,21 +13,21 @@ from typing import Any
 import numpy as np
 from scipy import sparse
 
-from ranef.design.checks import check_design, check_names, check_rows
+from ranef.design.checks import check_design, check_grouping, check_names, check_rows
 from ranef.design.coding import full_codings
-from ranef.design.column import Column
 from ranef.design.columns import FactorSource, NumericSource, Product, Source, stack
 from ranef.design.evaluate import Evaluator
 from ranef.design.frame import Frame, open_frame
 from ranef.design.grouping import combine
+from ranef.design.newdata import weights_column
+from ranef.design.response import check_response
 from ranef.design.rows import find_rows, read_numbers
 from ranef.design.sources import SourceMaker
 from ranef.design.spec import ColumnSpec, TermColumns
 from ranef.design.types import Design, Grouping, RandomTerm
-from ranef.design.variables import Variables, used_variables
+from ranef.design.variables import used_variables
 from ranef.errors import DataError, OptionError
 from ranef.formula import Expression, GroupTerm, ModelFormula, TermSum, parse_formula
-from ranef.formula.nodes import Name
 from ranef.typing import FloatArray, NaAction, check_choice
 
 
@@ -153,7 +153,8 @@ def rebuild_design(design: Design, formula: ModelFormula) -> Design:
         If the formula makes other rows incomplete.
     """
     spec: ColumnSpec = design.spec
-    new = redesign(design, formula, weights=design.weights, offset=spec.offset_column)
+    weights = weights_column(design) or design.weights
+    new = redesign(design, formula, weights=weights, offset=spec.offset_column)
     return replace(new, offset=design.offset)
 
 
@@ -193,6 +194,7 @@ def redesign(
     """
     spec: ColumnSpec = design.spec
     _check_context(context)
+    check_response(design, formula)
     states = {text: dict(state) for text, state in spec.states.items()}
     known = _used({**spec.context, **(context or {})}, formula)
     evaluator = Evaluator(design.variables.frame(), formula.source, known, states)
@@ -205,18 +207,10 @@ def redesign(
             f"{formula} can use {len(new.y)} of the {len(design.y)} rows: some expression loses "
             "rows; make its columns part of the data."
         )
-    # the response may have been replaced after the variables were kept, see `with_response`
+    # the response may have been replaced after the variables were kept, see `response`
     same = formula.response == design.formula.response
     y = design.y if same else new.y
     return replace(new, y=y, n_total=design.n_total, dropped=design.dropped)
-
-
-def with_response(design: Design, y: FloatArray) -> Design:
-    """Return the design of another response (n,) on the same rows."""
-    columns, node = dict(design.variables.columns), design.formula.response.node
-    if isinstance(node, Name):
-        columns[node.text] = Column(node.text, "numeric", y)
-    return replace(design, y=y, variables=Variables(columns, design.variables.index))
 
 
 def _build(
@@ -237,7 +231,7 @@ def _build(
     maker = SourceMaker(evaluator, rows, contrasts)
     maker.check_contrasts(formula)
     y = maker.response(formula.response)
-    X, fixed = _fixed_part(formula, maker, offset if isinstance(offset, str) else None)
+    X, fixed = _fixed_part(formula, maker, weights, offset)
     terms = _random_part(formula, maker, X, fixed.names)
     check_names([fixed, *(term.spec for term in terms)])
     design = Design(
@@ -287,9 +281,15 @@ def _wanted_contrasts(contrasts: Any) -> dict[str, Any]:
 
 
 def _fixed_part(
-    formula: ModelFormula, maker: SourceMaker, offset_column: str | None
+    formula: ModelFormula, maker: SourceMaker, weights: Any, offset: Any
 ) -> tuple[FloatArray | sparse.csc_array, ColumnSpec]:
-    products, spec = _products(formula.fixed, maker, formula, offset_column=offset_column)
+    products, spec = _products(formula.fixed, maker, formula)
+    spec = replace(
+        spec,
+        offsets=formula.offsets,
+        offset_column=offset if isinstance(offset, str) else None,
+        weights_column=weights if isinstance(weights, str) else None,
+    )
     return stack(products, maker.rows.size, formula.fixed.intercept), spec
 
 
@@ -299,7 +299,6 @@ def _products(
     formula: ModelFormula,
     *,
     fixed: bool = True,
-    offset_column: str | None = None,
 ) -> tuple[list[Product], ColumnSpec]:
     """Return the columns of a sum of terms, and how to make them again."""
     sources: dict[str, Source] = {}
@@ -326,8 +325,6 @@ def _products(
         {text: s.coding for text, s in sources.items() if isinstance(s, FactorSource)},
         maker.evaluator.states,
         maker.evaluator.context,
-        formula.offsets if fixed else (),
-        offset_column,
     )
     return products, spec
 
@@ -359,9 +356,10 @@ def _random_part(
         for column in columns:
             if column is not None:
                 column.flags.writeable = False
-        if term.group_name not in groupings:
-            groupings[term.group_name] = _grouping(term, maker)
-        grouping = groupings[term.group_name]
+        grouping = groupings.get(term.group_name)
+        if grouping is None:
+            grouping = groupings[term.group_name] = _grouping(term, maker)
+        check_grouping(grouping, term)
         terms.append(
             RandomTerm(term.label, grouping, spec.names, tuple(columns), term.correlated, spec)
         )

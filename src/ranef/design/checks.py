@@ -8,8 +8,9 @@ import numpy as np
 
 from ranef.design.frame import Frame
 from ranef.design.spec import ColumnSpec
-from ranef.design.types import Design, RandomTerm
+from ranef.design.types import Design, Grouping, RandomTerm
 from ranef.errors import DataError
+from ranef.formula import GroupTerm
 from ranef.typing import FloatArray
 
 
@@ -36,6 +37,25 @@ def check_names(specs: Iterable[ColumnSpec]) -> None:
                     f"{owner} and {label} both have a column called {name!r} in the model; rename "
                     "the variable in the data."
                 )
+
+
+def check_grouping(grouping: Grouping, term: GroupTerm) -> None:
+    """Raise DataError if a term means another grouping factor of the same name.
+
+    Estimates are found by name: `a:b` is the combination of two columns, or one column that is
+    called so.
+    """
+    variables = tuple(variable.names[0] for variable in term.group)
+    if variables != grouping.variables:
+        whole, parts = sorted((variables, grouping.variables), key=len)
+        raise DataError(
+            f"the grouping factor {grouping.name!r} is the column {whole[0]!r} in one random term "
+            f"and the combination of {' and '.join(map(repr, parts))} in another; rename the "
+            "column in the data."
+            if len(whole) == 1
+            else f"the grouping factor {grouping.name!r} is made of different columns in two "
+            "random terms; rename the columns in the data."
+        )
 
 
 def check_design(design: Design) -> None:

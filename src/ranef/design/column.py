@@ -21,6 +21,9 @@ from ranef.typing import BoolArray
 Kind: TypeAlias = Literal["numeric", "boolean", "factor", "labels"]
 
 
+WHOLE = 2**53  # whole numbers up to this one are exact in floats
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Column:
     """A column of the data. n rows.
@@ -31,7 +34,8 @@ class Column:
     kind : str
         ``labels`` are values that are neither numbers nor categories, such as dates.
     values : array (n,)
-        Numbers, booleans, or the codes of a factor (-1 where missing).
+        Numbers, booleans, or the codes of a factor (-1 where missing). Numbers are NaN where
+        missing, except for integers that would not be exact in floats: these are 0 there.
     levels : pandas.Index or None
         What the codes stand for.
     ordered : bool
@@ -88,15 +92,21 @@ def column_from_narwhals(series: nw.Series[Any], name: str) -> Column:
         If its values are of a kind that cannot be used.
     """
     dtype = series.dtype
-    if dtype.is_integer() and series.null_count() == 0:
-        return Column(name, "numeric", series.to_numpy())
+    if dtype.is_integer():
+        missing = series.is_null().to_numpy()
+        values: Any = (series.fill_null(0) if missing.any() else series).to_numpy()
+        return column_from_integers(values, missing, name)
     if dtype == nw.Boolean and series.null_count() == 0:
         return Column(name, "boolean", series.to_numpy())
     if dtype.is_numeric():
         return _floats(series.cast(nw.Float64()).to_numpy().astype(np.float64, copy=False), name)
+    native = series.to_native()
+    if dtype == nw.Categorical and _only_encodes(native):
+        plain = nw.from_native(native.cast(native.type.value_type), series_only=True)
+        return column_from_narwhals(plain, name)
     if dtype in (nw.Categorical, nw.Enum):
         levels, ordered = _declared_levels(series)
-        values: Any = pd.Categorical(series.cast(nw.String()).to_list(), levels, ordered)
+        values = pd.Categorical(series.cast(nw.String()).to_list(), levels, ordered)
     elif dtype.is_temporal():
         values = pd.Series(series.to_numpy())
     elif dtype in (nw.Boolean, nw.String, nw.Object, nw.Unknown):
@@ -104,6 +114,29 @@ def column_from_narwhals(series: nw.Series[Any], name: str) -> Column:
     else:
         raise DataError(f"the column {name!r} holds {dtype}, which cannot be used in a model.")
     return column_from_series(pd.Series(values), name)
+
+
+def _only_encodes(native: Any) -> bool:
+    """Tell whether this is a dictionary of pyarrow that declares no order of categories."""
+    return hasattr(native, "unify_dictionaries") and not native.type.ordered
+
+
+def column_from_integers(values: NDArray[Any], missing: BoolArray, name: str) -> Column:
+    """Return whole numbers some of which are missing: floats with NaN, if those are exact.
+
+    Parameters
+    ----------
+    values : integer array (n,)
+        Anything where missing.
+    missing : bool array (n,)
+    name : str
+    """
+    if not missing.any():
+        return Column(name, "numeric", values)
+    values = np.where(missing, values.dtype.type(0), values)
+    if int(values.max()) <= WHOLE and int(values.min()) >= -WHOLE:
+        values = np.where(missing, np.nan, values)
+    return Column(name, "numeric", values, missing=missing)
 
 
 def _declared_levels(series: nw.Series[Any]) -> tuple[list[Any] | None, bool]:
@@ -142,8 +175,11 @@ def _categories(series: pd.Series[Any], name: str) -> Column:
 
 
 def _nullable_numbers(series: pd.Series[Any], name: str) -> Column:
-    if not series.hasnans and pd.api.types.is_integer_dtype(series.dtype):
-        return Column(name, "numeric", series.to_numpy(dtype=np.int64))
+    if pd.api.types.is_integer_dtype(series.dtype):
+        own = np.uint64 if pd.api.types.is_unsigned_integer_dtype(series.dtype) else np.int64
+        return column_from_integers(
+            series.to_numpy(own, na_value=0), series.isna().to_numpy(), name
+        )
     return _floats(series.to_numpy(dtype=np.float64, na_value=np.nan), name)
 
 
@@ -177,7 +213,13 @@ def _strings(series: pd.Series[Any], name: str) -> Column:
 
 
 def _labels(series: pd.Series[Any], name: str) -> Column:
-    codes, levels = pd.factorize(series, sort=True)
+    try:
+        codes, levels = pd.factorize(series, sort=True)
+    except TypeError:  # they cannot be sorted
+        raise DataError(
+            f"the column {name!r} holds labels of several kinds, such as dates with and without "
+            "time zones; give it one type."
+        ) from None
     missing = codes < 0
     return Column(
         name,
@@ -197,18 +239,48 @@ def _nullable_booleans(series: pd.Series[Any], name: str) -> Column:
 def _from_objects(series: pd.Series[Any], name: str) -> Column:
     """Find out what a column of Python objects holds."""
     found = pd.api.types.infer_dtype(series, skipna=True)
-    if found in ("string", "empty"):
-        return _strings(series, name)
-    if found == "boolean":
-        return _nullable_booleans(series.astype("boolean"), name)
-    if found in ("integer", "floating", "mixed-integer-float", "decimal"):
-        return _floats(pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), name)
-    if found in ("date", "datetime", "datetime64", "timedelta", "period", "interval", "time"):
-        return _labels(series, name)
-    raise DataError(
-        f"the column {name!r} holds {found} Python objects; "
-        "convert it to numbers, strings or a categorical."
-    )
+    if found not in _BY_OBJECTS:
+        raise DataError(
+            f"the column {name!r} holds {found} Python objects; "
+            "convert it to numbers, strings or a categorical."
+        )
+    return _BY_OBJECTS[found](series, name)
+
+
+def _nothing(series: pd.Series[Any], name: str) -> Column:
+    """Where nothing is, nothing can be wrong: numbers, all missing, fit everywhere."""
+    return _floats(np.full(len(series), np.nan), name)
+
+
+def _python_booleans(series: pd.Series[Any], name: str) -> Column:
+    return _nullable_booleans(series.astype("boolean"), name)
+
+
+def _python_integers(series: pd.Series[Any], name: str) -> Column:
+    for dtype in ("Int64", "UInt64"):
+        try:
+            whole = pd.Series(pd.array(series.to_numpy(), dtype=dtype))
+        except (OverflowError, TypeError, ValueError):  # too large
+            continue
+        return _nullable_numbers(whole, name)
+    return _python_numbers(series, name)
+
+
+def _python_numbers(series: pd.Series[Any], name: str) -> Column:
+    return _floats(pd.to_numeric(series).to_numpy(dtype=np.float64, na_value=np.nan), name)
+
+
+def _times(series: pd.Series[Any], name: str) -> Column:
+    """Make dates and times one type: a date is its midnight."""
+    try:
+        return _labels(pd.to_datetime(series), name)
+    except pd.errors.OutOfBoundsDatetime:
+        return _labels(series, name)  # they can be sorted if they are of one type
+    except (TypeError, ValueError):
+        raise DataError(
+            f"the column {name!r} holds dates of several time zones, or with and without one; give "
+            "it one type."
+        ) from None
 
 
 _BY_NUMPY_KIND: dict[str, Callable[[pd.Series[Any], str], Column]] = {
@@ -218,4 +290,20 @@ _BY_NUMPY_KIND: dict[str, Callable[[pd.Series[Any], str], Column]] = {
     "b": _booleans,
     "c": _complex,
     "O": _from_objects,
+}
+_BY_OBJECTS: dict[str, Callable[[pd.Series[Any], str], Column]] = {
+    "string": _strings,
+    "empty": _nothing,
+    "boolean": _python_booleans,
+    "integer": _python_integers,
+    "floating": _python_numbers,
+    "mixed-integer-float": _python_numbers,
+    "decimal": _python_numbers,
+    "date": _times,
+    "datetime": _times,
+    "datetime64": _times,
+    "timedelta": _labels,
+    "period": _labels,
+    "interval": _labels,
+    "time": _labels,
 }

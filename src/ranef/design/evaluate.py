@@ -241,6 +241,8 @@ def value_of_column(column: Column) -> Result:
             text=column.text,
             labels_only=column.kind == "labels",
         )
+    if column.missing is not None and column.values.dtype.kind in "iu":
+        return np.where(column.missing, np.nan, column.values)
     return column.values
 
 

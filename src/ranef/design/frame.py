@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.design.column import Column, column_from_narwhals, column_from_series
+from ranef.design.dictionaries import declared_column
 from ranef.errors import DataError
 from ranef.typing import IntArray
 
@@ -110,25 +111,32 @@ def open_frame(data: Any) -> Frame:
             "data must be a pandas, polars or pyarrow table or a dict of columns; "
             f"got {type(data).__name__}.{hint}"
         ) from None
+    arrow = nw.dependencies.is_pyarrow_table(data)
+
+    def read(position: int, name: str) -> Column:
+        found = declared_column(data, position, name) if arrow else None
+        return column_from_narwhals(table[:, position], name) if found is None else found
+
     names = tuple(table.columns)
-    return Frame(
-        names,
-        len(table),
-        pd.RangeIndex(len(table)),
-        False,
-        lambda position, name: column_from_narwhals(table[:, position], name),
-    )
+    return Frame(names, len(table), pd.RangeIndex(len(table)), False, read)
 
 
 def _from_pandas(data: pd.DataFrame) -> Frame:
     if data.columns.nlevels > 1:
         raise DataError("the data have columns with several levels of names; flatten them first.")
+    labels = list(data.columns)
+    by_label = data.columns.is_unique  # ten times faster than by position
+
+    def read(position: int) -> pd.Series[Any]:
+        series: pd.Series[Any] = data[labels[position]] if by_label else data.iloc[:, position]
+        return series
+
     return Frame(
         tuple(map(str, data.columns)),
         len(data),
         data.index,
         True,
-        lambda position, name: column_from_series(data.iloc[:, position], name),
+        lambda position, name: column_from_series(read(position), name),
     )
 
 

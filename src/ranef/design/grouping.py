@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from ranef.design.column import Column
+from ranef.design.column import WHOLE, Column
 from ranef.design.contrasts import level_names
+from ranef.errors import DataError
 from ranef.typing import IntArray
 
 _TABLE = 1 << 22  # a lookup table this long is always affordable
@@ -35,7 +36,7 @@ def group_column(column: Column, rows: IntArray | None) -> tuple[IntArray, pd.In
     -------
     codes : int32 array (n,)
     levels : pandas.Index (J,)
-        Every one occurs.
+        Every one occurs. Whole numbers are integers, also where the column has floats.
     """
     values = column.values if rows is None else column.values[rows]
     if column.levels is not None:
@@ -46,11 +47,32 @@ def group_column(column: Column, rows: IntArray | None) -> tuple[IntArray, pd.In
         low = int(values.min())
         reach = int(values.max()) - low + 1
         if reach <= max(_TABLE, 2 * len(values)):
-            shifted = values if low == 0 else values - values.dtype.type(low)
-            codes, found = _number(shifted, reach)
-            return codes, pd.Index(found + low)
+            codes, found = _number(distances(values, low), reach)
+            wide = np.uint64 if int(values.max()) > np.iinfo(np.int64).max else np.int64
+            return codes, pd.Index(found.astype(wide) + wide(low))
     codes, levels = pd.factorize(values, sort=True)
+    if values.dtype.kind == "f" and not (levels % 1.0).any() and _are_exact(levels, column.name):
+        levels = levels.astype(np.int64)  # floats because others are missing: 106, not 106.0
     return codes.astype(np.int32), pd.Index(levels)
+
+
+def _are_exact(levels: NDArray[Any], name: str) -> bool:
+    """Tell whether different whole numbers cannot have become the same float."""
+    large = np.abs(levels) > WHOLE
+    if np.count_nonzero(large) > 1:  # a single one may be a code for something
+        raise DataError(
+            f"{name!r} holds whole numbers above 2^53 as floats, in which neighbours are the same: "
+            "read them as integers ('Int64' in pandas, also where some are missing) or as text."
+        )
+    return not large.any()
+
+
+def distances(values: NDArray[Any], low: int) -> NDArray[Any]:
+    """Return how far integers are above ``low``, the smallest of them, without overflow."""
+    if low == 0:
+        return values
+    own = values if values.dtype.kind == "u" and low > 0 else values.astype(np.int64)
+    return np.asarray(own - own.dtype.type(low))
 
 
 def combine(

@@ -24,7 +24,7 @@ from ranef.design.grouping import combined_labels
 from ranef.design.spec import ColumnSpec
 from ranef.design.types import Design, Grouping, RandomTerm
 from ranef.design.values import FactorValue, Matrix
-from ranef.errors import DataError, UnknownVariableError
+from ranef.errors import DataError, NoRowsError, UnknownVariableError
 from ranef.formula import Expression
 from ranef.typing import BoolArray, FloatArray, IntArray
 
@@ -124,13 +124,22 @@ def fixed_offset(design: Design, newdata: Any) -> FloatArray | None:
     return total
 
 
+def offset_is_unknown(design: Design) -> bool:
+    """Tell whether a part of the offset was given as an array, so that new data lack it."""
+    try:
+        offset = design.offset
+    except NoRowsError:  # streamed data have no offset but columns and offset() terms
+        return False
+    if offset is None:
+        return False
+    known = fixed_offset(design, design.variables.frame())
+    return known is None or not np.allclose(known, offset, rtol=1e-9, atol=0.0)
+
+
 def weights_column(design: Design) -> str | None:
     """Return the name of the column that the prior weights came from, if they came from one."""
-    for name, column in design.variables.columns.items():
-        numeric = column.kind == "numeric"
-        if numeric and np.array_equal(np.asarray(column.values), np.asarray(design.weights)):
-            return name
-    return None
+    spec: ColumnSpec = design.spec
+    return spec.weights_column
 
 
 def new_weights(design: Design, newdata: Any) -> FloatArray | None:
@@ -139,16 +148,14 @@ def new_weights(design: Design, newdata: Any) -> FloatArray | None:
     Returns
     -------
     float64 array (m,) or None
-        NaN where missing. None if the model has no weights, or the new data have no such column:
-        then every row has weight 1.
+        NaN where missing. None if the model has no weights, or they came from no column, or the new
+        data have no such column: then every row has weight 1.
 
     Raises
     ------
     DataError
         If weights are not positive numbers.
     """
-    if design.weights is None:
-        return None
     name, frame = weights_column(design), open_frame(newdata)
     if name is None or name not in frame:
         return None
@@ -294,10 +301,9 @@ def _positions(known: pd.Index, levels: pd.Index) -> IntArray:
 def _codes_and_levels(column: Column) -> tuple[IntArray, pd.Index]:
     if column.levels is not None:
         return column.values, column.levels
-    values = pd.Series(column.values)
+    codes, levels = pd.factorize(column.values, sort=True)
     if column.missing is not None:
-        values = values.mask(column.missing)
-    codes, levels = pd.factorize(values, sort=True)
+        codes = np.where(column.missing, -1, codes)
     return codes, pd.Index(levels)
 
 

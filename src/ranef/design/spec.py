@@ -58,6 +58,8 @@ class ColumnSpec:
         The ``offset()`` terms (fixed part only).
     offset_column : str or None
         The column given as the argument ``offset`` (fixed part only).
+    weights_column : str or None
+        The column given as the argument ``weights`` (fixed part only).
     """
 
     source: str
@@ -70,6 +72,7 @@ class ColumnSpec:
     context: Mapping[str, Any]
     offsets: tuple[Expression, ...] = ()
     offset_column: str | None = None
+    weights_column: str | None = None
 
     @property
     def intercept(self) -> bool:

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
-from ranef.design.variables import Variables
+from ranef.design.variables import Variables, hand_out_views
 from ranef.formula.terms import ModelFormula
 from ranef.typing import FloatArray, IntArray, lock_sparse
 
@@ -155,3 +155,6 @@ class Design(ReadOnly):
         n, p = self.X.shape
         terms = ", ".join(term.label for term in self.terms)
         return f"<Design: {n} rows, {p} fixed-effects columns, random terms {terms}>"
+
+
+hand_out_views(Design, "index")

@@ -64,6 +64,27 @@ class Variables:
         )
 
 
+def hand_out_views(record: type[Any], name: str) -> None:
+    """Let a field that is a pandas index be another object, with the same data, at every access.
+
+    The name of an index can be changed in place. A result that holds an index would change that
+    of the model, of all other results, and of the caller's data frame.
+    """
+    slot = getattr(record, name)
+
+    def get(owner: Any) -> pd.Index:
+        index: pd.Index = slot.__get__(owner, record)
+        return index.view()
+
+    def put(owner: Any, index: pd.Index) -> None:
+        slot.__set__(owner, index.view())
+
+    setattr(record, name, property(get, put))
+
+
+hand_out_views(Variables, "index")
+
+
 def used_variables(
     formula: ModelFormula,
     frame: Frame,

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from ranef.design import outdated_variables
 from ranef.diagnostics.cooks import cooks_distance
 from ranef.diagnostics.deletion import marginal_residuals
 from ranef.diagnostics.leverage import hat_values, root_weights
@@ -37,7 +38,8 @@ def augment(model: LinearMixedModel) -> pd.DataFrame:
     DataFrame (nobs, variables + 11)
         The variables that the model uses, then fitted, resid, hat, cooksd, fixed, mu, offset,
         sqrt_xwt, sqrt_rwt, weights, wtres. One that is called like a variable of the model has a
-        dot before its name.
+        dot before its name, or more. After a `refit` with a transformed response, the values that
+        the model was fitted to stand under the label of the response, such as ``log(y)``.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def augment(model: LinearMixedModel) -> pd.DataFrame:
     0    249.56     308  253.66  -4.10  0.23  251.41
     1    258.70     308  273.33 -14.63  0.17  261.87
     """
-    variables = model.design.variables.to_frame()
+    variables = _variables(model)
     n, offset = model.nobs, model.design.offset
     mu, roots = model.fitted.to_numpy(), root_weights(model)
     resid = model.resid.to_numpy()
@@ -70,8 +72,25 @@ def augment(model: LinearMixedModel) -> pd.DataFrame:
         "weights": roots * roots if model.design.weights is None else model.design.weights,
         "wtres": roots * resid,
     }
-    made = pd.DataFrame(
-        {(f".{name}" if name in variables else name): v for name, v in columns.items()},
-        index=variables.index,
-    )
-    return pd.concat([variables, made], axis=1)
+    made = {}
+    for name, values in columns.items():
+        made[_free(name, variables)] = values
+    return pd.concat([variables, pd.DataFrame(made, index=variables.index)], axis=1)
+
+
+def _variables(model: LinearMixedModel) -> pd.DataFrame:
+    """Return the variables of the model, without those of an earlier response."""
+    design = model.design
+    variables = design.variables.to_frame()
+    outdated = outdated_variables(design)
+    if outdated:
+        variables = variables.drop(columns=[name for name in outdated if name in variables])
+        variables.insert(0, _free(design.response, variables), design.y.copy())
+    return variables
+
+
+def _free(name: str, taken: pd.DataFrame) -> str:
+    """Return a name with as many dots before it as no variable has."""
+    while name in taken:
+        name = f".{name}"
+    return name

@@ -17,7 +17,7 @@ from ranef.design.checks import check_design
 from ranef.diagnostics.deletion import Removal, delete_independent, delete_rows
 from ranef.diagnostics.influence_result import Influence
 from ranef.diagnostics.touched import delete_groups
-from ranef.draws import check_jobs, in_processes
+from ranef.draws import check_jobs, in_parallel
 from ranef.errors import DataError, FitError, OptionError
 from ranef.fit import fit_design
 from ranef.inference.jackknife import without
@@ -34,7 +34,7 @@ FITS_PER_JOB = 8
 
 
 def influence(
-    model: LinearMixedModel, by: str | None = None, exact: bool = False, n_jobs: int = 1
+    model: LinearMixedModel, by: str | None = None, exact: bool = False, n_jobs: int | None = None
 ) -> Influence:
     """Return what leaving out each row, or each group, does to the fixed effects.
 
@@ -49,8 +49,9 @@ def influence(
         A grouping factor of the model; single rows by default.
     exact : bool
         Refit the model without each case: one fit per case.
-    n_jobs : int
-        Processes for the refits, -1 for all processors; more than one needs joblib.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -70,7 +71,7 @@ def influence(
     NoRowsError
         If the model was fitted to streamed data.
     MissingDependencyError
-        For several processes without joblib.
+        For several workers without joblib.
 
     Examples
     --------
@@ -183,7 +184,7 @@ def _closed(model: LinearMixedModel, cases: _Cases) -> Influence:
 UNDETERMINED = "the other rows do not determine all fixed effects"
 
 
-def _exact(model: LinearMixedModel, cases: _Cases, n_jobs: int) -> Influence:
+def _exact(model: LinearMixedModel, cases: _Cases, n_jobs: int | None) -> Influence:
     count, p = len(cases.labels), len(model.problem.basis.kept)
     names = [parameter.name for parameter in variance_parameters(model.problem)]
     change, errors = np.full((count, p), np.nan), np.full((count, p), np.nan)
@@ -191,7 +192,7 @@ def _exact(model: LinearMixedModel, cases: _Cases, n_jobs: int) -> Influence:
     notes: list[tuple[int, str]] = []
     parts = [range(i, min(i + FITS_PER_JOB, count)) for i in range(0, count, FITS_PER_JOB)]
     jobs = [(model, cases.codes, part, names) for part in parts]
-    for part, outcomes in zip(parts, in_processes(_refits, jobs, n_jobs), strict=True):
+    for part, outcomes in zip(parts, in_parallel(_refits, jobs, n_jobs), strict=True):
         for i, outcome in zip(part, outcomes, strict=True):
             if isinstance(outcome, str):
                 notes.append((i, outcome))

@@ -138,7 +138,7 @@ class Influence(Renderable):
         DataFrame (m, 4 + p)
             size, cooks_distance, covratio, sigma, and ``dfbetas_NAME`` for every fixed effect.
         """
-        out = pd.DataFrame({"size": self.size}, index=self._labels)
+        out = pd.DataFrame({"size": self.size}, index=self._labels.view())
         for column in (self.cooks_distance, self.covratio, self.sigma):
             out[column.name] = column.to_numpy()
         changes = self.dfbetas.add_prefix("dfbetas_")
@@ -160,8 +160,13 @@ class Influence(Renderable):
             numbers(f"dfbetas {name}", format_fixed(moved[:, j], 2))
             for j, name in enumerate(self._fixef.index)
         ]
-        m = len(cooks)
-        count = f"the {len(order)} largest of {m}" if len(order) < m else f"all {m}"
+        m, known = len(cooks), int(np.count_nonzero(~np.isnan(cooks)))
+        if len(order) < known:
+            count = f"the {len(order)} largest of {known} Cook's distances shown"
+        elif known < m:
+            count = f"{known or 'none'} of {m} {'has' if known < 2 else 'have'} a Cook's distance"
+        else:
+            count = f"all {m} Cook's distances shown"
         what = "rows" if self.by is None else f"levels of {self.by}"
         how = "estimated again" if self.exact else "those of all rows"
         return Document(
@@ -169,11 +174,11 @@ class Influence(Renderable):
             (
                 Facts(
                     (
-                        Fact("Left out in turn", f"{what} ({count} Cook's distances shown)"),
+                        Fact("Left out in turn", f"{what} ({count})"),
                         Fact("Covariance parameters", how),
                     )
                 ),
-                Table("", tuple(columns), foldable=True),
+                *([Table("", tuple(columns), foldable=True)] if len(order) else []),
                 *([Paragraph(self._missing())] if self._notes else []),
             ),
         )
@@ -185,12 +190,15 @@ class Influence(Renderable):
         parts = []
         for text, cases in reasons.items():
             more = f" and {len(cases) - SHOWN} more" if len(cases) > SHOWN else ""
-            parts.append(f"no values without {', '.join(cases[:SHOWN])}{more}: {text}")
+            parts.append(f"no values without {', '.join(cases[:SHOWN])}{more}: {text.rstrip('.')}")
         sentence = "; ".join(parts)
-        return f"{sentence[0].upper()}{sentence[1:]}{'' if sentence.endswith('.') else '.'}"
+        return f"{sentence[0].upper()}{sentence[1:]}."
 
     def _frame(self, values: FloatArray) -> pd.DataFrame:
-        return pd.DataFrame(values.copy(), index=self._labels, columns=self._fixef.index)
+        # views: the name of an index can be changed in place
+        return pd.DataFrame(
+            values.copy(), index=self._labels.view(), columns=self._fixef.index.view()
+        )
 
     def _series(self, values: FloatArray, name: str) -> pd.Series[float]:
-        return pd.Series(values.copy(), index=self._labels, name=name)
+        return pd.Series(values.copy(), index=self._labels.view(), name=name)

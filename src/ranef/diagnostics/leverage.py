@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.errors import FitError
+from ranef.inference.models import check_fitted
 from ranef.model import prepared
 from ranef.prediction import Rows, fitted_rows, relative_variances
 from ranef.typing import FloatArray
@@ -46,6 +47,8 @@ def leverage(model: LinearMixedModel) -> pd.Series[float]:
 
     Raises
     ------
+    OptionError
+        For something that is no model.
     NoRowsError
         If the model was fitted to streamed data.
     FitError
@@ -64,6 +67,7 @@ def leverage(model: LinearMixedModel) -> pd.Series[float]:
     Demidenko, Stukel 2005, "Influence analysis for linear mixed-effects models", Statistics in
     Medicine 24(6).
     """
+    check_fitted("leverage", [model])
     return pd.Series(hat_values(model).copy(), index=model.design.index, name="leverage")
 
 

@@ -15,6 +15,7 @@ import pandas as pd
 from ranef.diagnostics.deletion import Rowwise, marginal_residuals
 from ranef.diagnostics.leverage import FITTED_EXACTLY, hat_values, root_weights
 from ranef.diagnostics.whitening import whitened_residuals
+from ranef.inference.models import check_fitted
 from ranef.model import LinearMixedModel
 from ranef.typing import FloatArray, ResidualKind, check_choice
 
@@ -42,7 +43,7 @@ def residuals(model: LinearMixedModel, kind: ResidualKind = "response") -> pd.Se
     Raises
     ------
     OptionError
-        For any other kind.
+        For any other kind, or something that is no model.
     FitError
         For ``normalized`` where crossed factors tie too many rows and random effects together.
     NoRowsError
@@ -62,6 +63,7 @@ def residuals(model: LinearMixedModel, kind: ResidualKind = "response") -> pd.Se
     >>> residuals(m, "studentized").round(2).head(3).tolist()
     [0.27, -0.34, -0.03]
     """
+    check_fitted("residuals", [model])
     check_choice("kind", kind, ResidualKind)
     return pd.Series(_values(model, kind), index=model.design.index, name="resid")
 

@@ -20,6 +20,8 @@ from scipy import sparse
 
 from ranef.design.types import Grouping
 from ranef.explain.columns import ModelColumn, Part
+from ranef.explain.constancy import ConstantColumns, is_nested_by_sums
+from ranef.streaming import StreamedDesign
 from ranef.typing import IntArray
 
 if TYPE_CHECKING:
@@ -44,7 +46,6 @@ class Factor:
         The subscript of its units: ``j``, or ``jk`` for j within k.
     effect : str
         The letter of its random effects.
-    codes : int array (n,)
     size : int
         Number of units.
     """
@@ -53,7 +54,6 @@ class Factor:
     level: int
     index: str
     effect: str
-    codes: IntArray
     size: int
 
 
@@ -103,21 +103,26 @@ def make_hierarchy(model: LinearMixedModel) -> Hierarchy:
         {slot.term.grouping.name: slot.term.grouping for slot in model.problem.slots}.values()
     )
     groupings.sort(key=lambda grouping: -grouping.size)
-    nested = all(is_nested(a, b) for a, b in itertools.pairwise(groupings))
+    nested = all(_is_nested(model, a, b) for a, b in itertools.pairwise(groupings))
     if nested and len(groupings) < max(COEFFICIENTS):
         letters = INDICES[: len(groupings)]
         factors = [
-            Factor(g.name, 2 + i, letters[i:], EFFECTS[i], g.codes, g.size)
-            for i, g in enumerate(groupings)
+            Factor(g.name, 2 + i, letters[i:], EFFECTS[i], g.size) for i, g in enumerate(groupings)
         ]
         return Hierarchy(tuple(factors), False, "i" + letters)
     indices = _crossed_indices(groupings)
     factors = [
-        Factor(g.name, 2, indices[g.name], _letter(EFFECTS, i), g.codes, g.size)
+        Factor(g.name, 2, indices[g.name], _letter(EFFECTS, i), g.size)
         for i, g in enumerate(groupings)
     ]
     used = "".join(dict.fromkeys("".join(indices.values())))
     return Hierarchy(tuple(factors), True, f"i({''.join(sorted(used))})")
+
+
+def _is_nested(model: LinearMixedModel, low: Grouping, high: Grouping) -> bool:
+    if isinstance(model.design, StreamedDesign):
+        return is_nested_by_sums(model, low.name, high.name)
+    return is_nested(low, high)
 
 
 def is_nested(low: Grouping, high: Grouping) -> bool:
@@ -146,18 +151,22 @@ class Placement:
     def __init__(
         self, model: LinearMixedModel, hierarchy: Hierarchy, columns: Sequence[ModelColumn]
     ) -> None:
-        self._variables = model.design.variables.columns
         self._hierarchy = hierarchy
-        self._X = model.design.X
-        self._own = {c.parts[0]: j for j, c in enumerate(columns) if len(c.parts) == 1}
         self._found: dict[Part, Factor | None] = {}
-        self._constant: dict[tuple[str, str], bool] = {}
+        streamed = isinstance(model.design, StreamedDesign)
+        self._judge = (ConstantColumns if streamed else _ConstantRows)(model, columns)
 
     def factor(self, part: Part) -> Factor | None:
         """Return the highest grouping factor in whose levels a part is constant, if any."""
         if part not in self._found:
-            fitting = (f for f in reversed(self._hierarchy.factors) if self._is_constant(part, f))
-            self._found[part] = next(fitting, None)
+            self._found[part] = next(
+                (
+                    factor
+                    for factor in reversed(self._hierarchy.factors)
+                    if self._judge.is_constant(part, factor.name)
+                ),
+                None,
+            )
         return self._found[part]
 
     def level(self, part: Part) -> int:
@@ -170,20 +179,33 @@ class Placement:
         factor = self.factor(part)
         return self._hierarchy.observation if factor is None else factor.index
 
-    def _is_constant(self, part: Part, factor: Factor) -> bool:
+
+class _ConstantRows:
+    """Which parts of columns are constant within the levels of grouping factors, by their rows."""
+
+    def __init__(self, model: LinearMixedModel, columns: Sequence[ModelColumn]) -> None:
+        self._variables = model.design.variables.columns
+        self._groupings = {term.grouping.name: term.grouping for term in model.design.terms}
+        self._X = model.design.X
+        self._own = {c.parts[0]: j for j, c in enumerate(columns) if len(c.parts) == 1}
+        self._constant: dict[tuple[str, str], bool] = {}
+
+    def is_constant(self, part: Part, factor: str) -> bool:
+        """Tell whether a part has one value in every level."""
         known = [name for name in part.variables if name in self._variables]
         if known and all(self._is_constant_variable(name, factor) for name in known):
             return True
         position = self._own.get(part)
         if position is None or sparse.issparse(self._X):
             return False
-        return is_constant(self._X[:, position], factor.codes, factor.size)
+        grouping = self._groupings[factor]
+        return is_constant(self._X[:, position], grouping.codes, grouping.size)
 
-    def _is_constant_variable(self, name: str, factor: Factor) -> bool:
-        key = (name, factor.name)
+    def _is_constant_variable(self, name: str, factor: str) -> bool:
+        key = (name, factor)
         if key not in self._constant:
-            values = self._variables[name].values
-            self._constant[key] = is_constant(values, factor.codes, factor.size)
+            values, grouping = self._variables[name].values, self._groupings[factor]
+            self._constant[key] = is_constant(values, grouping.codes, grouping.size)
         return self._constant[key]
 
 

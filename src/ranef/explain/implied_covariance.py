@@ -19,7 +19,7 @@ import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.explain.groups import find_group, find_level
-from ranef.typing import FloatArray, IntArray
+from ranef.typing import FloatArray, IntArray, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -60,7 +60,7 @@ def implied_covariance(
     UnknownVariableError
         If the model has no such grouping factor.
     OptionError
-        If there is no such level, or the group has too many rows.
+        If there is no such level, the group has too many rows, or an argument has another value.
 
     Examples
     --------
@@ -72,6 +72,10 @@ def implied_covariance(
     1  615.3  631.5  615.3
     2  615.3  615.3  631.5
     """
+    check_flag("correlation", correlation)
+    whole = isinstance(limit, int | np.integer) and not isinstance(limit, bool)
+    if limit is not None and not (whole and limit > 0):
+        raise OptionError(f"limit must be a positive whole number or None; got {limit!r}.")
     grouping = find_group(model, group)
     level = find_level(grouping, group_level)
     rows = np.flatnonzero(grouping.codes == level)
@@ -86,7 +90,8 @@ def implied_covariance(
         V /= sd[:, None] * sd
         np.fill_diagonal(V, 1.0)
     labels = model.design.index[rows]
-    return pd.DataFrame(V, index=labels, columns=labels)
+    # a view: the name of an index can be changed in place
+    return pd.DataFrame(V, index=labels, columns=labels.view())
 
 
 def _covariance(model: LinearMixedModel, rows: IntArray) -> FloatArray:

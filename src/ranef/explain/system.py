@@ -29,6 +29,7 @@ from ranef.explain.notation import (
 )
 from ranef.explain.paths import Key, Numbers, Path
 from ranef.explain.random_parts import random_parts
+from ranef.streaming import StreamedDesign, is_given
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -102,7 +103,7 @@ class _Builder:
 
     def _error(self) -> Distribution:
         e = Symbol("e", index=self.hierarchy.observation)
-        weighted = self.model.design.weights is not None
+        weighted = is_given(self.model.design, "weights")
         divisor = Symbol("w", index=self.hierarchy.observation) if weighted else None
         return Distribution((e,), ((self._sigma2,),), divisor)
 
@@ -184,13 +185,15 @@ class _Builder:
 def offset_names(model: LinearMixedModel) -> list[str]:
     """Return how the parts of the offset are called; one that was given as numbers has no name."""
     design = model.design
-    if design.offset is None:
+    if not is_given(design, "offset"):
         return []
     names = [offset.label for offset in design.spec.offsets]
     if design.spec.offset_column is not None:
         names.append(design.spec.offset_column)
     if not names:
         return ["offset"]
+    if isinstance(design, StreamedDesign) or design.offset is None:
+        return names  # streamed data have offsets with names only
     known = fixed_offset(design, design.variables.to_frame())
     same = known is not None and np.allclose(known, design.offset, rtol=1e-9, atol=0.0)
     return names if same else [*names, "offset"]

@@ -50,7 +50,9 @@ def to_great_tables(model: LinearMixedModel, ddf: DdfMethod = "satterthwaite") -
     random = model.VarCorr.to_frame()
     rows += [
         ("Random effects", heading, cell, *[""] * (len(headers) - 1))
-        for heading, cell in zip(_headings(random), format_common(random["sdcor"], 4), strict=True)
+        for heading, cell in zip(
+            variance_headings(random), format_common(random["sdcor"], 4), strict=True
+        )
     ]
     groups = ", ".join(f"{name} {size}" for name, size in model.ngroups.items())
     method = "REML" if model.reml else "maximum likelihood"
@@ -95,8 +97,8 @@ def grouped_table(
     return out
 
 
-def _headings(random: pd.DataFrame) -> list[str]:
-    """Return what the rows of ``VarCorr.to_frame()`` are called."""
+def variance_headings(random: pd.DataFrame) -> list[str]:
+    """Return what the rows of ``VarCorr.to_frame()`` are called in print."""
     out = []
     for group, one, two in zip(random["grp"], random["var1"], random["var2"], strict=True):
         if pd.isna(one):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import sparse
 
-from ranef.design import fixed_columns, fixed_offset
+from ranef.design import fixed_columns, fixed_offset, offset_is_unknown
 from ranef.errors import MissingDependencyError, OptionError
 from ranef.inference.estimability import estimable_rows
 from ranef.inference.fixed_tests import fixed_tests
@@ -45,7 +45,7 @@ def to_marginaleffects(model: LinearMixedModel, df: float = float("inf")) -> Any
     Raises
     ------
     OptionError
-        If ``df`` is not positive.
+        If ``df`` is not positive, or an offset was given as an array.
     NoRowsError
         If the model was fitted to streamed data.
     MissingDependencyError
@@ -65,6 +65,12 @@ def to_marginaleffects(model: LinearMixedModel, df: float = float("inf")) -> Any
     number = isinstance(df, int | float | np.number) and not isinstance(df, bool)
     if not (number and df > 0.0):
         raise OptionError(f"df must be a positive number; got {df!r}.")
+    if offset_is_unknown(model.design):
+        raise OptionError(
+            "the offset of the fit was given as an array, which says nothing about the rows for "
+            "which marginaleffects asks: give it as the name of a column, or as offset() in the "
+            "formula."
+        )
     try:
         import polars as pl  # what marginaleffects computes with
         from marginaleffects.classes.model import ModelAbstract, ModelVault  # optional

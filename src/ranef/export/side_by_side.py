@@ -17,17 +17,17 @@ import numpy as np
 import pandas as pd
 
 from ranef.errors import NoRowsError, OptionError
-from ranef.export.great import grouped_table
+from ranef.export.great import grouped_table, variance_headings
 from ranef.inference.icc import ICC
 from ranef.inference.models import check_fitted
-from ranef.inference.parameters import VarianceParameter, variance_parameters
+from ranef.inference.parameters import variance_parameters
 from ranef.inference.r2 import R2
 from ranef.inference.same_data import same_fixed
 from ranef.inference.variance_decomposition import variance_decomposition
 from ranef.inference.wald import check_level, coefficient_frame
 from ranef.names import make_unique
 from ranef.tables.document import Document, Table, labels, numbers
-from ranef.tables.format import format_fixed
+from ranef.tables.format import format_fixed, format_scientific
 from ranef.tables.frame_result import FrameResult
 from ranef.typing import DdfMethod, FloatArray, check_choice, check_flag
 
@@ -36,8 +36,9 @@ if TYPE_CHECKING:
 
 Below: TypeAlias = Literal["std_error", "conf_int", "p_value"]
 STARS = ((0.001, "***"), (0.01, "**"), (0.05, "*"))
-# Decimals beyond which a small number is shown as zero.
-MOST_DECIMALS = 8
+# Where more decimals were needed, numbers below the first size have a power of ten, and always
+# those that are not below the second; with so many decimals.
+MOST_DECIMALS, SMALL, LARGE, SCIENTIFIC_DECIMALS = 8, 1e-3, 1e7, 3
 _FACTS = {
     "nobs": "Observations",
     "r2_marginal": "R2 marginal",
@@ -172,7 +173,8 @@ def table(
     level : float
         Coverage of the intervals.
     digits : int
-        Decimals; small numbers get more, so that two digits of the standard error are seen.
+        Decimals; small numbers get more, so that two digits of the standard error are seen, and
+        those that are very small or large a power of ten.
 
     Returns
     -------
@@ -218,7 +220,8 @@ def table(
     check_level(level)
     if not models:
         raise OptionError("table needs at least one model; got none.")
-    if isinstance(digits, bool) or not isinstance(digits, int) or not 0 <= digits <= MOST_DECIMALS:
+    whole = isinstance(digits, int | np.integer) and not isinstance(digits, bool)
+    if not (whole and 0 <= digits <= MOST_DECIMALS):
         raise OptionError(f"digits must be a whole number from 0 to 8; got {digits!r}.")
     headings = [f"({i + 1})" for i in range(len(models))] if names is None else [*map(str, names)]
     if len(headings) != len(models):
@@ -239,7 +242,7 @@ def table(
     for heading in headings:
         frame[heading] = [values[row].get(heading, np.nan) for row in rows]
     notes = _notes(models, statistic, stars, ddf, level)
-    return ModelTable(frame, shown, statistic, bool(stars), digits, notes)
+    return ModelTable(frame, shown, statistic, bool(stars), int(digits), notes)
 
 
 def _column(
@@ -254,9 +257,10 @@ def _column(
         for kind in ("estimate", "std_error", "p_value", "conf_low", "conf_high"):
             values["fixed", str(name), kind] = float(table.loc[name, kind])
     parameters = variance_parameters(model.problem)
-    sizes = model.VarCorr.to_frame()["sdcor"]
-    for parameter, size in zip(parameters, sizes, strict=True):
-        shown["random", parameter.name] = _heading(parameter)
+    random = model.VarCorr.to_frame()
+    headings = variance_headings(random)
+    for parameter, heading, size in zip(parameters, headings, random["sdcor"], strict=True):
+        shown["random", parameter.name] = heading
         values["random", parameter.name, "estimate"] = float(size)
     for name, value in _facts(model).items():
         shown["fit", name] = _FACTS.get(name) or f"Groups: {name.removeprefix(_GROUPS)}"
@@ -286,22 +290,21 @@ def _place(row: tuple[str, str]) -> tuple[int, float]:
     return int(part == "random"), float(term == "sigma")
 
 
-def _heading(parameter: VarianceParameter) -> str:
-    kind, _, rest = parameter.name.partition("_")
-    if parameter.kind == "sigma":
-        return "SD (Residual)"
-    names, _, group = rest.rpartition("|")
-    if parameter.kind == "sd":
-        return f"SD ({names} | {group})"
-    return f"{kind.capitalize()} ({names.replace('.', ', ')} | {group})"
-
-
 def _shown(digits: int, *values: float) -> tuple[str, ...]:
-    """Return numbers with so many decimals that two digits of the first one are seen."""
+    """Return numbers with so many decimals that two digits of the first one are seen.
+
+    Numbers that would need too many, and those that are too large, have a power of ten instead.
+    """
     size = abs(values[0])
     if size > 0.0 and math.isfinite(size):
-        digits = min(MOST_DECIMALS, max(digits, 1 - math.floor(math.log10(size))))
-    return format_fixed(values, digits)
+        digits = max(digits, 1 - math.floor(math.log10(size)))
+    smallest = SMALL if digits > MOST_DECIMALS else 0.0
+    fixed = format_fixed(values, min(digits, MOST_DECIMALS))
+    scientific = format_scientific(values, SCIENTIFIC_DECIMALS)
+    return tuple(
+        fixed[i] if not math.isfinite(value) or smallest <= abs(value) < LARGE else scientific[i]
+        for i, value in enumerate(values)
+    )
 
 
 def _notes(

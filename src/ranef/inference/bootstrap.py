@@ -22,7 +22,7 @@ import numpy as np
 from ranef.batch.parametric import make_sampler
 from ranef.batch.refit import BatchFit, make_engine, refit_reduced, refit_responses
 from ranef.batch.responses import row_responses
-from ranef.draws import check_count, check_jobs, in_processes, with_progress
+from ranef.draws import check_count, check_jobs, in_parallel, with_progress
 from ranef.errors import OptionError
 from ranef.inference.bootstrap_result import BootstrapResult
 from ranef.inference.bootstrap_statistics import AllParameters, UserStatistic
@@ -55,7 +55,7 @@ def bootstrap(
     n: int = 1000,
     seed: int | None = None,
     statistic: Callable[[LinearMixedModel], Any] | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     progress: bool = False,
     kind: BootstrapKind = "parametric",
 ) -> BootstrapResult:
@@ -80,8 +80,9 @@ def bootstrap(
         From a fitted model to a number, array, Series or dict. By default all parameters: standard
         deviations, correlations, sigma and fixed effects. An error in a replicate is counted and
         kept, and does not end the bootstrap.
-    n_jobs : int
-        Processes, -1 for all processors; more than one needs joblib.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
     progress : bool
         Show a progress bar.
     kind : {"parametric"}
@@ -97,7 +98,7 @@ def bootstrap(
     OptionError
         For arguments that make no sense, or a statistic that returns nothing.
     MissingDependencyError
-        For several processes without joblib.
+        For several workers without joblib.
 
     Examples
     --------
@@ -134,7 +135,7 @@ def bootstrap(
         (model, what, count, stream)
         for count, stream in zip(counts, source.spawn(len(counts)), strict=True)
     ]
-    done = in_processes(work, jobs, n_jobs)
+    done = in_parallel(work, jobs, n_jobs)
     chunks = list(with_progress(done, counts, "replicate") if progress else done)
     firsts = np.cumsum([0, *counts[:-1]]).tolist()
     failures = [

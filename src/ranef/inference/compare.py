@@ -103,7 +103,7 @@ def compare(
     nested: bool = True,
     n: int = 1000,
     seed: Any = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     names: Sequence[str] | None = None,
 ) -> Comparison:
     """Compare nested models by likelihood-ratio tests: what ``anova(m1, m2)`` is in R.
@@ -129,8 +129,9 @@ def compare(
     n : int
         Number of draws for ``bootstrap`` and ``exact``.
     seed : int or numpy.random.Generator, optional
-    n_jobs : int
-        Worker processes of the bootstrap; the result does not depend on it.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
     names : sequence of str, optional
         One for each model, in the order of the arguments; ``m1``, ``m2``, ... by default.
 
@@ -147,6 +148,11 @@ def compare(
         effects, or ``method`` cannot answer for these models.
     DataError
         If the models were not fitted to the same observations, weights and offsets.
+    NoRowsError
+        If data were streamed, and rows are needed: by ``bootstrap``, or to tell whether models are
+        nested whose terms have other names.
+    MissingDependencyError
+        For several workers without joblib.
 
     Examples
     --------
@@ -222,7 +228,7 @@ class _Pair:
     pieces: tuple[Piece, ...]
     n: int
     rng: Generator
-    n_jobs: int
+    n_jobs: int | None
 
     @property
     def df(self) -> int:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ranef.draws import check_count
+from ranef.draws import check_count, check_jobs
 from ranef.errors import OptionError
 from ranef.inference.bootstrap import bootstrap
 from ranef.inference.bootstrap_intervals import check_enough
@@ -49,7 +49,7 @@ def confint(
     ddf: DdfMethod = "satterthwaite",
     n: int | None = None,
     seed: int | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Return confidence intervals of standard deviations, correlations, sigma and fixed effects.
 
@@ -74,8 +74,9 @@ def confint(
     n, seed : int, optional
         Replicates of the bootstrap, at least 10 and 1000 by default, and its seed. What they cost
         depends on the design, see `bootstrap`.
-    n_jobs : int
-        Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -93,7 +94,7 @@ def confint(
     FitError
         If a profile is wanted of a fit that has not converged, or finds a better one.
     MissingDependencyError
-        If there is no joblib for several processes.
+        For several workers without joblib.
 
     Examples
     --------
@@ -116,6 +117,7 @@ def confint(
     check_choice("method", method, IntervalMethod)
     check_choice("ddf", ddf, DdfMethod)
     check_level(level)
+    n_jobs = check_jobs(n_jobs)
     if method != "bootstrap" and (n is not None or seed is not None):
         raise OptionError(f"n and seed are for method='bootstrap'; got method={method!r}.")
     names = parameter_names(model)
@@ -132,7 +134,7 @@ def confint(
 
 
 def _profiled(
-    model: LinearMixedModel, rows: Sequence[str], level: float, n_jobs: int
+    model: LinearMixedModel, rows: Sequence[str], level: float, n_jobs: int | None
 ) -> pd.DataFrame:
     base = subject(model)
     wanted = set(rows)

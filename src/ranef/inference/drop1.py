@@ -21,6 +21,7 @@ from ranef.formula.terms import ModelFormula, Term, TermSum
 from ranef.inference.columns import statistic_columns
 from ranef.inference.fixed_tests import fixed_tests
 from ranef.inference.refits import refit_formula, refit_ml
+from ranef.streaming import StreamedDesign, column_coordinates, smaller_spec
 from ranef.tables.document import Document, Fact, Facts, Table, labels
 from ranef.tables.frame_result import FrameResult
 from ranef.typing import DdfMethod, FloatArray, check_choice
@@ -115,6 +116,8 @@ def drop1(
     ------
     OptionError
         For another test or ddf, and for Kenward-Roger with a fit by maximum likelihood.
+    NoRowsError
+        If the data were streamed, and without a term others are coded by other columns.
 
     Examples
     --------
@@ -171,7 +174,8 @@ def _chi_squared(
     for label, formula in formulas.items():
         small = refit_formula(full, formula, reml=False)
         npar, lrt = full.df - small.df, max(0.0, small.objective - full.objective)
-        if _leaves_out(full, small.design.X) is None:
+        # without rows a term is left out only where the others keep their columns
+        if not isinstance(full.design, StreamedDesign) and _inside(full, small.design.X) is None:
             recoded.append(label)
             npar, lrt = 0, np.nan
         p_value = float(chdtrc(npar, lrt)) if npar > 0 else np.nan
@@ -191,7 +195,13 @@ def _f_tests(
     tests = fixed_tests(model, ddf)
     rows = []
     for label, formula in formulas.items():
-        L = _hypothesis(model, label, rebuild_design(model.design, formula).X)
+        inside: FloatArray | None
+        if isinstance(model.design, StreamedDesign):
+            _, columns = smaller_spec(model.design.spec, formula.fixed)
+            inside = column_coordinates(model.problem)[:, columns]
+        else:
+            inside = _inside(model, rebuild_design(model.design, formula).X)
+        L = _hypothesis(model, label, inside)
         found = tests.joint(L, L @ tests.beta)
         mean_sq = found.f_value * model.sigma**2
         rows.append(
@@ -201,10 +211,8 @@ def _f_tests(
     return pd.DataFrame(rows, index=list(formulas), columns=list(_F)).astype({"num_df": int})
 
 
-def _hypothesis(
-    model: LinearMixedModel, label: str, X: FloatArray | sparse.csc_array
-) -> FloatArray:
-    """Return rows L (q, p): L beta = 0 leaves the model without the term, whose columns are X.
+def _hypothesis(model: LinearMixedModel, label: str, inside: FloatArray | None) -> FloatArray:
+    """Return rows L (q, p): L beta = 0 leaves the model without the term, Q'X_0 = ``inside``.
 
     As a rule these are the coefficients of the term, one by one: the rows that lmerTest uses,
     which matters for the degrees of freedom. Where the other terms are coded anew without this
@@ -213,25 +221,29 @@ def _hypothesis(
     kept = model.problem.basis.kept
     columns = next(term for term in model.design.spec.terms if term.label == label)
     own: FloatArray = np.eye(len(kept))[(kept >= columns.start) & (kept < columns.stop)]
-    L = _leaves_out(model, X)
+    L = None if inside is None else _leaves_out(model, inside)
     if L is None or (len(L) == len(own) and np.allclose(L @ own.T @ own, L, atol=INSIDE)):
         return own
     return L
 
 
-def _leaves_out(model: LinearMixedModel, X: FloatArray | sparse.csc_array) -> FloatArray | None:
-    """Return orthonormal rows L (q, p): L beta = 0 leaves the columns of X; None if X has more."""
+def _inside(model: LinearMixedModel, X: FloatArray | sparse.csc_array) -> FloatArray | None:
+    """Return Q'X for the columns of a smaller model; None if they do not lie in the larger's."""
     basis, weights = model.problem.basis, model.design.weights
     weighted = X if weights is None else sparse.diags_array(weights) @ X
     inner = basis.columns.T @ weighted
-    inside = basis.R_inverse.T @ (inner.toarray() if sparse.issparse(inner) else inner)
+    inside: FloatArray = basis.R_inverse.T @ (inner.toarray() if sparse.issparse(inner) else inner)
     squares = sparse.csc_array(X.multiply(weighted)) if sparse.issparse(X) else X * weighted
     total: FloatArray = np.asarray(np.ones(X.shape[0]) @ squares, dtype=np.float64)
     size = (inside * inside).sum(axis=0)
-    if (total - size > OUTSIDE * total).any():
-        return None
+    return None if (total - size > OUTSIDE * total).any() else inside
+
+
+def _leaves_out(model: LinearMixedModel, inside: FloatArray) -> FloatArray:
+    """Return orthonormal rows L (q, p): L beta = 0 leaves the columns X_0, Q'X_0 = ``inside``."""
+    size = (inside * inside).sum(axis=0)
     left, values, _ = np.linalg.svd(inside / np.sqrt(np.where(size > 0.0, size, 1.0)))
     rank = int((values > INSIDE * values.max(initial=0.0)).sum())
-    rows = left[:, rank:].T @ basis.R
+    rows = left[:, rank:].T @ model.problem.basis.R
     L: FloatArray = np.linalg.qr(rows.T)[0].T
     return L

@@ -11,7 +11,7 @@ a block of the smaller model, and B of a block of the larger:
   sum_l M_l S M_l'. So `(1 | Worker:Machine)` lies in `(0 + Machine | Worker)`.
 
 Several blocks may lie in the same one, as covariance matrices can be added. Cost: one pass over the
-rows for every pair of blocks, O(n k^2).
+rows for every pair of blocks, O(n k^2). Without rows names decide, see `nesting_by_name`.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 import pandas as pd
 from scipy import sparse
 
+from ranef.inference.nesting_by_name import fixed_by_name, is_streamed, random_by_name
 from ranef.linalg.crossproducts import GroupedColumns
 from ranef.typing import FloatArray, IntArray
 
@@ -58,7 +59,15 @@ class Piece:
 
 
 def outside_fixed(small: LinearMixedModel, large: LinearMixedModel) -> tuple[str, ...]:
-    """Return the columns of the smaller X that are no combinations of the larger's."""
+    """Return the columns of the smaller X that are no combinations of the larger's.
+
+    Raises
+    ------
+    NoRowsError
+        If that cannot be told without rows.
+    """
+    if is_streamed(small) or is_streamed(large):
+        return fixed_by_name(small, large)
     basis, kept = large.problem.basis, small.problem.basis
     names = [small.design.x_names[j] for j in kept.kept]
     if large.design.X is small.design.X:
@@ -83,7 +92,14 @@ def embed_random(small: LinearMixedModel, large: LinearMixedModel) -> tuple[Piec
     -------
     tuple of Piece, or str
         A term of the smaller model that the larger one does not contain.
+
+    Raises
+    ------
+    NoRowsError
+        If that cannot be told without rows.
     """
+    if is_streamed(small) or is_streamed(large):
+        return tuple(Piece(*placed) for placed in random_by_name(small, large))
     pieces: list[Piece] = []
     labels = _labels(small)
     for f, group in enumerate(small.problem.groups):

@@ -19,7 +19,7 @@ import numpy as np
 
 from ranef.batch.refit import make_engine, refit_responses
 from ranef.batch.responses import row_responses
-from ranef.draws import in_processes, require_joblib
+from ranef.draws import in_parallel
 from ranef.errors import FitError
 from ranef.simulation import draw_responses
 from ranef.typing import FloatArray
@@ -59,7 +59,7 @@ def reference_distribution(
     large: LinearMixedModel,
     n: int,
     rng: np.random.Generator,
-    n_jobs: int,
+    n_jobs: int | None,
 ) -> ReferenceDistribution:
     """Draw likelihood ratios of two nested models under the smaller one.
 
@@ -69,8 +69,8 @@ def reference_distribution(
         Fitted by the same method to the same data.
     n : int
     rng : numpy.random.Generator
-    n_jobs : int
-        Worker processes, as joblib counts them.
+    n_jobs : int or None
+        Workers; see `ranef.draws.check_jobs`.
 
     Raises
     ------
@@ -83,9 +83,7 @@ def reference_distribution(
     counts = [min(size, n - start) for start in range(0, n, size)]
     streams = rng.integers(2**63, size=len(counts)).tolist()
     jobs = [(small, large, count, stream) for count, stream in zip(counts, streams, strict=True)]
-    if n_jobs != 1:
-        require_joblib()  # also where there is a single chunk
-    values = np.concatenate(list(in_processes(_chunk, jobs, n_jobs)))
+    values = np.concatenate(list(in_parallel(_chunk, jobs, n_jobs)))
     done = np.isfinite(values)
     if not done.any():
         raise FitError("none of the bootstrap replicates could be fitted.")

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from ranef.draws import check_jobs
 from ranef.errors import OptionError, UnknownVariableError
 from ranef.inference.profile_curve import Curve
 from ranef.inference.profile_limits import LowerFoundError
@@ -157,7 +158,7 @@ def profile(
     model: LinearMixedModel,
     which: str | Iterable[str] | None = None,
     level: float = 0.99,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> Profile:
     """Profile the likelihood of a model.
 
@@ -175,8 +176,9 @@ def profile(
         Default: all.
     level : float
         How far the curves reach.
-    n_jobs : int
-        Processes among which the parameters are divided; needs joblib if not 1.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -191,7 +193,7 @@ def profile(
     FitError
         If the fit has not converged, or the profile finds a better one.
     MissingDependencyError
-        If there is no joblib for several processes.
+        For several workers without joblib.
 
     Examples
     --------
@@ -211,7 +213,7 @@ def profile(
     ----------
     Bates, Maechler, Bolker, Walker 2015, Journal of Statistical Software 67(1), section 5.1.
     """
-    z = normal_quantile(check_level(level))
+    z, n_jobs = normal_quantile(check_level(level)), check_jobs(n_jobs)
     base, targets = chosen(model, which)
     curves = for_each(partial(_curve, z=z), base, targets, n_jobs)
     return Profile(tuple(curves), base.deviance, float(level), bool(model.reml))

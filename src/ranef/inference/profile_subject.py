@@ -12,11 +12,10 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ranef.covariance.chart import SINGULAR_BELOW
-from ranef.draws import in_processes
+from ranef.draws import in_parallel
 from ranef.errors import FitError, OptionError, UnknownVariableError
 from ranef.estimation import Problem
 from ranef.inference.parameters import (
@@ -229,22 +228,16 @@ def for_each(
     work: Callable[[Subject, Target], Result],
     base: Subject,
     targets: Sequence[Target],
-    n_jobs: int,
+    n_jobs: int | None,
 ) -> list[Result]:
-    """Return ``work`` for every parameter, by one process or several; the same either way.
+    """Return ``work`` for every parameter, by one worker or several; the same either way.
 
     Raises
     ------
-    OptionError
-        If ``n_jobs`` is not a whole number other than 0.
     MissingDependencyError
-        If there are several processes and no joblib.
+        If there are several workers and no joblib.
     """
-    if isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral) or n_jobs == 0:
-        raise OptionError(
-            f"n_jobs must be a number of processes, or -1 for one per processor; got {n_jobs!r}."
-        )
-    return list(in_processes(work, [(base, target) for target in targets], int(n_jobs)))
+    return list(in_parallel(work, [(base, target) for target in targets], n_jobs))
 
 
 def limits(base: Subject, target: Target, z: float) -> tuple[float, float]:

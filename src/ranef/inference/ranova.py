@@ -105,6 +105,8 @@ def ranova(model: LinearMixedModel, reduce_terms: bool = True, mixture: bool = F
         If an argument is not True or False.
     FitError
         If a model without a term cannot be fitted.
+    NoRowsError
+        If the data were streamed, and a smaller term has columns that the term does not have.
 
     Examples
     --------

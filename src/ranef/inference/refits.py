@@ -9,6 +9,7 @@ from ranef.design import rebuild_design
 from ranef.fit import fit_design, fit_problem
 from ranef.formula import ModelFormula
 from ranef.objective import Objective
+from ranef.streaming import StreamedDesign, submodel
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -43,6 +44,11 @@ def refit_formula(
     ------
     DataError, FitError
         If the formula cannot be fitted to these rows.
+    NoRowsError
+        If the data were streamed, and the formula has columns that the model does not have.
     """
-    design = rebuild_design(model.design, formula)
-    return fit_design(design, reml=model.reml if reml is None else reml)
+    reml = model.reml if reml is None else reml
+    if isinstance(model.design, StreamedDesign):
+        streamed, problem = submodel(model.design, model.problem, formula, reml=reml)
+        return fit_problem(streamed, problem)
+    return fit_design(rebuild_design(model.design, formula), reml=reml)

@@ -12,7 +12,8 @@ columns of X with the same names and leaves out those it does not find; it also 
 the residual variance of weighted rows, which depends on the unit of the weights.) Offsets belong
 to no part: they are known. A variance that is estimated as zero contributes zero.
 
-Cost: O(n k^2) for a factor with k columns, one vector of n numbers at a time.
+Cost: O(n k^2) for a factor with k columns, one vector of n numbers at a time. Streamed data
+have left the sums behind.
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ import pandas as pd
 
 from ranef.estimates import group_sizes
 from ranef.linalg.crossproducts import GroupedColumns
+from ranef.streaming import RowFacts, StreamedDesign, quadratic_form
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -84,6 +86,8 @@ def variance_decomposition(model: LinearMixedModel) -> VarianceDecomposition:
     -------
     VarianceDecomposition
     """
+    if isinstance(model.design, StreamedDesign):
+        return _of_sums(model, model.design.facts)
     problem, sigma2, n = model.problem, model.state.sigma2, model.nobs
     mean: FloatArray = problem.basis.columns @ problem.coefficients(model.state)
     weights = model.design.weights
@@ -95,6 +99,24 @@ def variance_decomposition(model: LinearMixedModel) -> VarianceDecomposition:
         fixed=float((mean - mean[0]).var(ddof=1)),  # exactly zero for an intercept alone
         groups={name: found[name] for name in group_sizes(problem)},
         residual=sigma2 * (1.0 if weights is None else float((1.0 / weights).mean())),
+    )
+
+
+def _of_sums(model: LinearMixedModel, facts: RowFacts) -> VarianceDecomposition:
+    """Return the parts from what streamed data left behind."""
+    problem, sigma2 = model.problem, model.state.sigma2
+    found = {
+        group.name: sigma2 * float(np.einsum("ab,ac,cb->", T, mean, T))
+        for group, mean, T in zip(
+            problem.groups, facts.squares, model.state.factorization.T, strict=True
+        )
+    }
+    # X beta = Q R beta
+    direction = problem.basis.R @ problem.coefficients(model.state)
+    return VarianceDecomposition(
+        fixed=quadratic_form(facts.spread, direction),
+        groups={name: found[name] for name in group_sizes(problem)},
+        residual=sigma2 * facts.inverse_weight,
     )
 
 

@@ -1,8 +1,8 @@
 """`ranef.fit_many`: one model, many responses.
 
 Everything that depends on the rows is summed in blocks of responses, and every block is fitted
-together (`ranef.many.block`). Blocks depend on the data only, so the number of processes does not
-change anything; they are read when they are due, so nothing of the size of all responses is copied.
+together (`ranef.many.block`). Blocks depend on the data only, so workers change nothing; they are
+read when they are due, so nothing of the size of all responses is copied.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from ranef.design.frame import open_frame
-from ranef.draws import check_jobs, in_processes, with_progress
+from ranef.draws import check_jobs, in_parallel, with_progress
 from ranef.errors import FitError, OptionError
 from ranef.fit import warn_about_columns
 from ranef.inference.emmeans.adjust import Family, adjusted_p
@@ -42,7 +42,7 @@ def fit_many(
     contrasts: Mapping[str, ContrastName] | None = None,
     ddf: DdfMethod = "satterthwaite",
     adjust: Adjust | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     progress: bool = False,
 ) -> ManyFits:
     """Fit one mixed model to many responses measured on the same rows.
@@ -68,8 +68,9 @@ def fit_many(
         Degrees of freedom of the fixed effects.
     adjust : {"fdr", "holm", "hochberg", "bonferroni", "sidak"}, optional
         Adjust the p-values of each fixed effect for the number of responses that have one.
-    n_jobs : int
-        Processes; -1 for all processors. Changes nothing but the time.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
     progress : bool
         Show a progress bar.
 
@@ -88,6 +89,8 @@ def fit_many(
         If no response could be fitted with these predictors.
     OptionError
         If another argument has a value that is not allowed.
+    MissingDependencyError
+        For several workers without joblib.
 
     Examples
     --------
@@ -112,7 +115,7 @@ def fit_many(
     tasks = Tasks(shared, opened, patterns, whole, reml=bool(reml))
     found = _Collected(whole, opened.size)
     counts = [len(tasks.members(i)) for i in range(len(tasks))]
-    blocks = in_processes(fit_block, tasks, jobs)
+    blocks = in_parallel(fit_block, tasks, jobs)
     for i, block in enumerate(with_progress(blocks, counts, "response") if progress else blocks):
         found.add(block, tasks.members(i), opened.labels)
     statistic = found.estimate / found.std_error

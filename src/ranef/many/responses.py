@@ -80,7 +80,11 @@ class _InArray(Responses):
     array: NDArray[Any]
 
     def read(self, chosen: Chosen) -> FloatArray:
-        return np.asarray(self.array[:, chosen], dtype=np.float64)
+        part = self.array[:, chosen]
+        values = np.asarray(part, dtype=np.float64)
+        if isinstance(part, np.ma.MaskedArray):
+            return np.where(np.ma.getmaskarray(part), np.nan, values)
+        return values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -229,7 +233,9 @@ def _numbers(column: Column, size: int) -> FloatArray:
 
 
 def _of_array(given: Any, frame: Frame) -> Responses:
-    array = np.asarray(given)
+    parts = given if isinstance(given, list | tuple) else [given]
+    masked = any(isinstance(part, np.ma.MaskedArray) for part in parts)
+    array = np.ma.asarray(given) if masked else np.asarray(given)
     if array.dtype.kind in "US" or (array.dtype.kind == "O" and all(map(_is_name, array.flat))):
         raise OptionError(f"{ALLOWED}; a list of names must hold strings only.")
     if array.dtype.kind not in "fiub":

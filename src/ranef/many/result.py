@@ -26,8 +26,10 @@ Adjust: TypeAlias = Literal["fdr", "holm", "hochberg", "bonferroni", "sidak"]
 ALPHA = 0.05
 # Different reasons for failures that are printed, most frequent first.
 SHOWN_MESSAGES = 3
-# A response counts as changed if its criterion has moved by more than this, relative.
+# A response counts as changed if its criterion has moved by more than this, relative ...
 CHANGED = 1e-6
+# ... or a fixed effect by more than this, in standard errors.
+MOVED = 1e-4
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -225,14 +227,23 @@ class ManyFits(Renderable):
         """
         design = self.shared.design_of(str(label), self.responses.one(label))
         model = fit_design(design, reml=self.reml)
-        before = float(self.objective[self.responses.position(label)])
-        if abs(model.objective - before) > CHANGED * max(1.0, abs(before)):
-            raise DataError(
-                f"the response {str(label)!r} has changed since it was fitted: its criterion was "
-                f"{before:.10g} and is {model.objective:.10g} now."
-            )
+        self._check_unchanged(label, model)
         warn_about(model)
         return model
+
+    def _check_unchanged(self, label: Any, model: LinearMixedModel) -> None:
+        at = self.responses.position(label)
+        before = float(self.objective[at])
+        text = f"the response {str(label)!r} has changed since it was fitted:"
+        if abs(model.objective - before) > CHANGED * max(1.0, abs(before)):
+            raise DataError(
+                f"{text} its criterion was {before:.10g} and is {model.objective:.10g} now."
+            )
+        # what predictors explain may change without the criterion
+        for j, name in enumerate(self.terms):
+            old, new = float(self.estimate[at, j]), float(model.fixef.get(name, np.nan))
+            if abs(new - old) > MOVED * self.std_error[at, j] + CHANGED * abs(old):
+                raise DataError(f"{text} the effect of {name} was {old:.6g} and is {new:.6g} now.")
 
     def document(self) -> Document:
         """Return the facts, and how estimates are distributed over the responses."""

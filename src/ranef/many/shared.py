@@ -8,7 +8,7 @@ predictors are copied once; later changes of the caller's data do not matter.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from ranef.design import Design, build_design
 from ranef.design.column import Column
 from ranef.design.frame import Frame
 from ranef.design.rows import read_numbers
-from ranef.errors import FormulaError
+from ranef.errors import FormulaError, UnknownVariableError
 from ranef.formula import ModelFormula, parse_formula
 from ranef.formula.nodes import Name
 from ranef.typing import BoolArray, FloatArray, IntArray
@@ -179,9 +179,12 @@ def share(
         lambda _, name: stand_in if name == left else read(name),
     )
     # complains about everything that is wrong whatever the response
-    build_design(
-        shared.formula, watched, weights=weights, offset=offset, contrasts=shared.contrasts
-    )
+    try:
+        build_design(
+            shared.formula, watched, weights=weights, offset=offset, contrasts=shared.contrasts
+        )
+    except FormulaError as error:
+        raise _as_given(error, formula, frame.names) from None
     return replace(shared, predictors={name: _copied(column) for name, column in used.items()})
 
 
@@ -200,7 +203,11 @@ def _read(
         source = f"{left} {formula.lstrip()}"
     own = set(responses)
     words = tuple(name for name in frame.names if name not in own) if "." in source else None
-    response = parse_formula(source, words).response
+    try:
+        parsed = parse_formula(source, words)
+    except FormulaError as error:
+        raise _as_given(error, formula, frame.names) from None
+    response = parsed.response
     if not isinstance(response.node, Name):
         raise FormulaError(
             "fit_many takes the responses as they are: transform them, and write nothing or a "
@@ -208,10 +215,31 @@ def _read(
             source,
             response.span,
         )
+    for offset in parsed.offsets:
+        if response.node.text in offset.names:
+            raise FormulaError(
+                f"{response.node.text!r} stands for the response, so it cannot be an offset.",
+                source,
+                offset.span,
+            )
     left, right = response.node.text, source[source.index("~", response.span[1]) :]
     if words is not None:
         words = tuple(name for name in words if name != left)
     return left, right, words
+
+
+def _as_given(error: FormulaError, formula: str, names: Sequence[str]) -> FormulaError:
+    """Return an error about the formula with a placeholder as one about the caller's formula."""
+    if error.formula is None or error.span is None or "~" not in formula:
+        return error
+    start, own = error.formula.index("~"), formula.index("~")
+    if error.formula[start:] != formula[own:] or error.span[0] < start:
+        return error
+    span = error.span[0] - start + own, error.span[1] - start + own
+    if isinstance(error, UnknownVariableError):  # the placeholder is no column
+        name = formula[slice(*span)].strip("`")
+        return UnknownVariableError.from_missing(name, names, formula, span)
+    return type(error)(error.message, formula, span)
 
 
 def _quoted(name: str) -> str:

@@ -29,6 +29,8 @@ def leverage(self: LinearMixedModel) -> pd.Series[float]:
 
     Raises
     ------
+    OptionError
+        For something that is no model.
     NoRowsError
         If the model was fitted to streamed data.
     FitError
@@ -101,7 +103,7 @@ def cooks_distance(self: LinearMixedModel, by: str | None = None) -> pd.Series[f
 
 
 def influence(
-    self: LinearMixedModel, by: str | None = None, exact: bool = False, n_jobs: int = 1
+    self: LinearMixedModel, by: str | None = None, exact: bool = False, n_jobs: int | None = None
 ) -> Influence:
     """Return what leaving out each row, or each group, does to the fixed effects.
 
@@ -115,8 +117,9 @@ def influence(
         A grouping factor of the model; single rows by default.
     exact : bool
         Refit the model without each case: one fit per case.
-    n_jobs : int
-        Processes for the refits, -1 for all processors; more than one needs joblib.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -136,7 +139,7 @@ def influence(
     NoRowsError
         If the model was fitted to streamed data.
     MissingDependencyError
-        For several processes without joblib.
+        For several workers without joblib.
 
     Examples
     --------
@@ -169,7 +172,8 @@ def augment(self: LinearMixedModel) -> pd.DataFrame:
     DataFrame (nobs, variables + 11)
         The variables that the model uses, then fitted, resid, hat, cooksd, fixed, mu, offset,
         sqrt_xwt, sqrt_rwt, weights, wtres. One that is called like a variable of the model has a
-        dot before its name.
+        dot before its name, or more. After a `refit` with a transformed response, the values that
+        the model was fitted to stand under the label of the response, such as ``log(y)``.
 
     Raises
     ------

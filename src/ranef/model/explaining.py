@@ -109,7 +109,7 @@ def implied_covariance(
     UnknownVariableError
         If the model has no such grouping factor.
     OptionError
-        If there is no such level, or the group has too many rows.
+        If there is no such level, the group has too many rows, or an argument has another value.
 
     Examples
     --------
@@ -132,7 +132,8 @@ def save(
     """Write a fitted model to a file.
 
     Use it to keep a model for later, or to hand it to somebody. The file holds everything that
-    `load` needs, the used rows of the data included; nothing in it is executed when it is read.
+    `load` needs, the used rows of the data included, or the sums where the data were streamed;
+    nothing in it is executed when it is read.
 
     Parameters
     ----------

@@ -30,7 +30,7 @@ def confint(
     ddf: DdfMethod = "satterthwaite",
     n: int | None = None,
     seed: int | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> pd.DataFrame:
     """Return confidence intervals of standard deviations, correlations, sigma and fixed effects.
 
@@ -54,8 +54,9 @@ def confint(
     n, seed : int, optional
         Replicates of the bootstrap, at least 10 and 1000 by default, and its seed. What they cost
         depends on the design, see `bootstrap`.
-    n_jobs : int
-        Processes, for ``"profile"`` and ``"bootstrap"``; needs joblib if not 1.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -73,7 +74,7 @@ def confint(
     FitError
         If a profile is wanted of a fit that has not converged, or finds a better one.
     MissingDependencyError
-        If there is no joblib for several processes.
+        For several workers without joblib.
 
     Examples
     --------
@@ -101,7 +102,7 @@ def profile(
     self: LinearMixedModel,
     which: str | Iterable[str] | None = None,
     level: float = 0.99,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
 ) -> Profile:
     """Profile the likelihood of a model.
 
@@ -116,8 +117,9 @@ def profile(
         Default: all.
     level : float
         How far the curves reach.
-    n_jobs : int
-        Processes among which the parameters are divided; needs joblib if not 1.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
 
     Returns
     -------
@@ -132,7 +134,7 @@ def profile(
     FitError
         If the fit has not converged, or the profile finds a better one.
     MissingDependencyError
-        If there is no joblib for several processes.
+        For several workers without joblib.
 
     Examples
     --------
@@ -161,7 +163,7 @@ def bootstrap(
     n: int = 1000,
     seed: int | None = None,
     statistic: Callable[[LinearMixedModel], Any] | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     progress: bool = False,
     kind: BootstrapKind = "parametric",
 ) -> BootstrapResult:
@@ -185,8 +187,9 @@ def bootstrap(
         From a fitted model to a number, array, Series or dict. By default all parameters: standard
         deviations, correlations, sigma and fixed effects. An error in a replicate is counted and
         kept, and does not end the bootstrap.
-    n_jobs : int
-        Processes, -1 for all processors; more than one needs joblib.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
     progress : bool
         Show a progress bar.
     kind : {"parametric"}
@@ -202,7 +205,7 @@ def bootstrap(
     OptionError
         For arguments that make no sense, or a statistic that returns nothing.
     MissingDependencyError
-        For several processes without joblib.
+        For several workers without joblib.
 
     Examples
     --------

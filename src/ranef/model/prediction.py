@@ -127,7 +127,8 @@ def simulate(
     newdata : data frame or dict of columns, m rows; optional
         Rows to simulate instead of those of the fit, as for `predict`. Groups that the model does
         not know get new effects. Weights and offsets come from the columns that they had in the
-        data of the fit; where there is no such column, weights are 1 and offsets are 0.
+        data of the fit; if they were given as arrays, or ``newdata`` has no such column of weights,
+        weights are 1 and offsets are 0, with a warning.
 
     Returns
     -------

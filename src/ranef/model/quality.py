@@ -40,6 +40,8 @@ def r2(self: LinearMixedModel, by_group: bool = False) -> R2:
         If ``by_group`` is not True or False.
     FitError
         If ``by_group`` and the model without predictors cannot be fitted.
+    NoRowsError
+        If ``by_group``, the data were streamed, and the model has no intercept.
 
     Examples
     --------

@@ -229,7 +229,7 @@ def to_marginaleffects(self: LinearMixedModel, df: float = float("inf")) -> Any:
     Raises
     ------
     OptionError
-        If ``df`` is not positive.
+        If ``df`` is not positive, or an offset was given as an array.
     NoRowsError
         If the model was fitted to streamed data.
     MissingDependencyError

@@ -145,6 +145,8 @@ def drop1(
     ------
     OptionError
         For another test or ddf, and for Kenward-Roger with a fit by maximum likelihood.
+    NoRowsError
+        If the data were streamed, and without a term others are coded by other columns.
 
     Examples
     --------
@@ -198,6 +200,8 @@ def ranova(self: LinearMixedModel, reduce_terms: bool = True, mixture: bool = Fa
         If an argument is not True or False.
     FitError
         If a model without a term cannot be fitted.
+    NoRowsError
+        If the data were streamed, and a smaller term has columns that the term does not have.
 
     Examples
     --------

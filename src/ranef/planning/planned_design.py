@@ -12,7 +12,7 @@ from ranef.covariance.chart import Factors
 from ranef.design import Design, build_design
 from ranef.design.column import Column
 from ranef.design.frame import Frame, open_frame
-from ranef.errors import OptionError, UnknownVariableError
+from ranef.errors import DataError, OptionError, UnknownVariableError
 from ranef.estimation import Problem
 from ranef.formula import Expression, ModelFormula, parse_formula
 from ranef.formula.nodes import Name
@@ -21,6 +21,8 @@ from ranef.typing import FloatArray
 
 # A covariance matrix may miss being positive semi-definite by rounding, relative to its size.
 NEGATIVE = 1e-10
+# An error names so many rows.
+SHOWN = 5
 
 
 def planned_design(formula: str, data: Any, **options: Any) -> Design:
@@ -33,6 +35,11 @@ def planned_design(formula: str, data: Any, **options: Any) -> Design:
         Values of the response are not looked at.
     **options
         Of `build_design`.
+
+    Raises
+    ------
+    DataError
+        If something is missing in a row.
     """
     frame = open_frame(data)
     parsed = parse_formula(formula, frame.names)
@@ -50,7 +57,17 @@ def planned_design(formula: str, data: Any, **options: Any) -> Design:
         return Column(label, "numeric", noise) if name == label else frame.column(name)
 
     rows = Frame((*others, label), frame.size, frame.index, frame.labelled, read)
-    return build_design(planned, rows, **options)
+    design = build_design(planned, rows, **options)
+    if design.dropped:
+        columns = ", ".join(map(repr, design.dropped))
+        gone = frame.index[~frame.index.isin(design.index)]
+        labels = ", ".join(map(str, gone[:SHOWN])) + (", ..." if len(gone) > SHOWN else "")
+        raise DataError(
+            f"planned rows have missing values in {columns}"
+            f"{f' (rows {labels})' if len(gone) else ''}: they would be left out, and the power "
+            "be that of a smaller study. Fill these values, or take the rows out of the plan."
+        )
+    return design
 
 
 def read_coefficients(design: Design, problem: Problem, beta: Any) -> FloatArray:

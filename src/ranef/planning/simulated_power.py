@@ -6,7 +6,7 @@ fails counts as not significant, and is counted. The interval (Clopper and Pears
 ``n`` repetitions leave unknown.
 
 Replicates are made in chunks whose size depends on the design only, each with its own stream of
-random numbers: neither the number of processes nor their order changes anything.
+random numbers: neither the number of workers nor their order changes anything.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import numpy as np
 from ranef.batch.refit import make_engine, refit_responses
 from ranef.batch.responses import row_responses
 from ranef.design import Design, with_response
-from ranef.draws import check_count, check_jobs, in_processes, with_progress
+from ranef.draws import check_count, check_jobs, in_parallel, with_progress
 from ranef.errors import FitError, OptionError
 from ranef.estimation import Problem, make_problem
 from ranef.fit import fit_design
@@ -32,7 +32,7 @@ from ranef.simulation import ResponseRows, design_rows
 from ranef.tables.document import Document, Fact, Facts
 from ranef.tables.format import format_fixed
 from ranef.tables.renderable import Renderable
-from ranef.typing import BoolArray, DdfMethod, FloatArray, check_choice
+from ranef.typing import BoolArray, DdfMethod, FloatArray, check_choice, check_flag
 
 if TYPE_CHECKING:
     from ranef.model import LinearMixedModel
@@ -152,7 +152,7 @@ def power(
     offset: Any = None,
     contrasts: Mapping[str, str] | None = None,
     context: Mapping[str, Any] | None = None,
-    n_jobs: int = 1,
+    n_jobs: int | None = None,
     progress: bool = False,
 ) -> Power:
     """Estimate the power of a test by simulation.
@@ -166,7 +166,8 @@ def power(
     formula : str
         As in `ranef.fit`.
     data : data frame or dict of columns
-        The planned rows. The response need not be there; if it is, its values are not used.
+        The planned rows, without missing values. The response need not be there; if it is, its
+        values are not used.
     beta : dict, Series or array (p,)
         Coefficients, by the names that `fixef` has; all of them.
     theta : array (m,), Series or dict
@@ -190,8 +191,9 @@ def power(
         fitted together.
     reml, weights, offset, contrasts, context
         As in `ranef.fit`.
-    n_jobs : int
-        Processes, -1 for all processors; more than one needs joblib.
+    n_jobs : int, optional
+        Workers, -1 for all processors; more than one needs joblib. By default one, or what
+        ``joblib.parallel_config`` says, which also chooses threads, processes or a cluster.
     progress : bool
         Show a progress bar.
 
@@ -209,7 +211,7 @@ def power(
     FitError
         If every repetition fails.
     MissingDependencyError
-        For several processes without joblib.
+        For several workers without joblib.
 
     Examples
     --------
@@ -228,6 +230,8 @@ def power(
     n, n_jobs = check_count("n", n), check_jobs(n_jobs)
     alpha = _share("alpha", alpha)
     check_choice("ddf", ddf, DdfMethod)
+    check_flag("reml", reml)
+    check_flag("progress", progress)
     if not (isinstance(test, str) or callable(test)):
         raise OptionError(
             "test must be a coefficient, an equation or a function from a model to a p-value; "
@@ -255,7 +259,7 @@ def power(
         size = max(1, min(MOST_MODELS, CHUNK // len(design.y)))
     counts = [min(size, n - first) for first in range(0, n, size)]
     jobs = list(zip(counts, source.spawn(len(counts)), strict=True))
-    done = in_processes(work, jobs, n_jobs)
+    done = in_parallel(work, jobs, n_jobs)
     chunks = list(with_progress(done, counts, "replicate") if progress else done)
     firsts = np.cumsum([0, *counts[:-1]]).tolist()
     failures = tuple(

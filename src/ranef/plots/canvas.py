@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from ranef.errors import MissingDependencyError, OptionError
+from ranef.plots.labels import wrapped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -147,16 +148,41 @@ def _is_axes(value: Any) -> bool:
 
 
 def level_ticks(axis: Axes, names: Sequence[str], title: str) -> None:
-    """Label rows 0, 1, ... from below; only by their number where they are too many to read."""
+    """Label rows 0, 1, ... from below; only by their number where they are too many to read.
+
+    Parameters
+    ----------
+    axis : Axes
+    names : sequence of str
+        As they are shown, see `labels`.
+    title : str
+        The name of the grouping factor.
+    """
     if len(names) <= MOST_LABELS:
         axis.set_yticks(range(len(names)), names, fontsize=SMALL)
-        axis.set_ylabel(title)
+        axis.set_ylabel(wrapped(title))
     else:
         axis.set_yticks([])
-        axis.set_ylabel(f"{title} ({len(names)} levels)")
+        axis.set_ylabel(f"{wrapped(title)} ({len(names)} levels)")
     axis.set_ylim(-0.7, len(names) - 0.3)
 
 
 def column_height(rows: int) -> float:
     """Return the height in inches of a panel with a row for each of so many levels."""
     return float(np.clip(0.9 + 0.17 * rows, 2.2, 11.0))
+
+
+def listed(argument: str, values: Any) -> list[Any]:
+    """Return what an argument lists; a text stands for itself alone.
+
+    Raises
+    ------
+    OptionError
+        If it lists nothing.
+    """
+    if isinstance(values, str):
+        return [values]
+    try:
+        return list(values)
+    except TypeError:
+        raise OptionError(f"{argument} must be a list; got {values!r}.") from None

@@ -20,6 +20,7 @@ from ranef.design.types import Grouping
 from ranef.errors import OptionError, UnknownVariableError
 from ranef.explain.groups import find_level
 from ranef.inference.emmeans.axes import find_level as find_value
+from ranef.plots.canvas import listed
 from ranef.prediction import predict
 from ranef.typing import FloatArray, IntArray
 
@@ -126,20 +127,19 @@ def fitted_curves(
     UnknownVariableError
         If ``x``, or a variable of ``at``, is not one of the model's.
     OptionError
-        For levels that do not exist, and for an ``x`` of which no line can be drawn.
+        For levels that do not exist, an ``x`` of which no line can be drawn, and what ``at``
+        cannot hold: variables that are no predictors, or make the grouping factor.
     """
     data = model.design.variables.to_frame()
-    for name in (x, *(at or {})):
-        if name not in data:
-            raise UnknownVariableError.from_missing(name, data.columns)
-    if x in grouping.variables or x in (at or {}):
-        role = "the grouping factor" if x in grouping.variables else "held by at="
-        raise OptionError(f"x must be a variable that changes along a line; {x!r} is {role}.")
+    if at is not None and not isinstance(at, Mapping):
+        raise OptionError(f"at must be a dict from variables to values; got {at!r}.")
+    _check_variables(model, data, x, grouping, at or {})
     factors = _made_factors(model)
     along = Along(data[x], x in factors)
     shown: IntArray = np.arange(grouping.size)
     if levels is not None:
-        shown = np.array([find_level(grouping, level) for level in levels], dtype=np.intp)
+        wanted = listed("levels", levels)
+        shown = np.array([find_level(grouping, level) for level in wanted], dtype=np.intp)
     if len(shown) == 0:
         raise OptionError("levels is empty: name at least one, or leave it out.")
     rows = np.argsort(grouping.codes, kind="stable")
@@ -180,6 +180,42 @@ def fitted_curves(
     )
 
 
+def _check_variables(
+    model: LinearMixedModel, data: pd.DataFrame, x: Any, grouping: Grouping, at: Mapping[str, Any]
+) -> None:
+    """Raise unless ``x`` can change along a line, and the variables of ``at`` can be held."""
+    predictors = _predictors(model)
+    for argument, names in (("x", [x]), ("at", list(at))):
+        for name in names:
+            if not isinstance(name, str):
+                raise OptionError(f"{argument} must name predictors of the model; got {name!r}.")
+            if name not in data:
+                raise UnknownVariableError.from_missing(name, data.columns)
+            if name in grouping.variables:
+                part = "part of " if len(grouping.variables) > 1 else ""
+                raise OptionError(
+                    f"{name!r} is {part}the grouping factor, of which every line has its own "
+                    f"level: {argument} must name other variables; levels= chooses lines."
+                )
+            if name not in predictors:
+                raise OptionError(
+                    f"{argument} must name predictors of the model "
+                    f"({', '.join(predictors) or 'there are none'}); {name!r} is none of them."
+                )
+    if x in at:
+        raise OptionError(f"x must be a variable that changes along a line; {x!r} is held by at=.")
+
+
+def _predictors(model: LinearMixedModel) -> list[str]:
+    """Return the variables that a prediction depends on, but for the grouping factors."""
+    design = model.design
+    names = [name for term in design.formula.random for name in term.effects.names]
+    names += [name for offset in design.formula.offsets for name in offset.names]
+    given = design.spec.offset_column
+    names = [*design.formula.fixed.names, *names, *([] if given is None else [given])]
+    return [name for name in dict.fromkeys(names) if name in design.variables]
+
+
 def _predicted(model: LinearMixedModel, frame: pd.DataFrame, random: str | list[str]) -> FloatArray:
     return np.asarray(predict(model, frame, random), dtype=np.float64)
 
@@ -205,9 +241,12 @@ def _held(column: pd.Series[Any], is_factor: bool, at: Mapping[str, Any] | None)
     wanted = (at or {}).get(name)
     if wanted is not None and numeric and not is_factor:
         try:
-            return pd.Series([float(wanted)])
-        except (TypeError, ValueError) as error:
-            raise OptionError(f"at={{{name!r}: ...}} must be a number; got {wanted!r}.") from error
+            value = float(wanted)
+        except (TypeError, ValueError):
+            value = np.nan
+        if not np.isfinite(value):
+            raise OptionError(f"at={{{name!r}: ...}} must be a number; got {wanted!r}.")
+        return pd.Series([value])
     if wanted is None and numeric and not is_factor:
         return pd.Series([float(column.mean())])
     codes, levels = pd.factorize(column, sort=True)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from ranef.inference.models import check_fitted
 from ranef.plots.canvas import BLUE, GREY, SMALL, VERMILION, colour, figure_of, panels
+from ranef.plots.labels import in_legend
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -66,6 +68,7 @@ def residuals(model: LinearMixedModel, axes: Any = None) -> Figure:
     ['Residuals', 'Q-Q of residuals', 'Scale-location', 'Q-Q of random effects']
     >>> pyplot.close(figure)
     """
+    check_fitted("plots.residuals", [model])
     one, two, three, four = panels(4, axes, "panels", across=2, size=(3.3, 2.8))
     fitted = np.asarray(model.fitted, dtype=np.float64)
     plain = np.asarray(model.residuals(), dtype=np.float64)
@@ -129,7 +132,7 @@ def _effects(axis: Axes, model: LinearMixedModel) -> None:
                     "o",
                     color=colour(drawn),
                     markersize=3.2,
-                    label=f"{name} | {group}",
+                    label=in_legend(f"{name} | {group}"),
                 )
                 drawn += 1
     if drawn:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +11,8 @@ import pandas as pd
 from ranef.errors import OptionError
 from ranef.model import LinearMixedModel
 from ranef.plots.canvas import GREY, SMALL, colour, single
-from ranef.typing import DdfMethod
+from ranef.plots.labels import extra_width, in_legend, line_count, wrapped
+from ranef.typing import DdfMethod, check_flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 INTERCEPT = "Intercept"
 # Of the place that a coefficient has, this much is used by the models.
 USED = 0.4
-# Names in the legend are broken into lines of this many letters.
-WRAP = 44
 
 
 def coefficients(
@@ -75,21 +73,26 @@ def coefficients(
     ['Machine[T.B]', 'Machine[T.C]']
     >>> pyplot.close()
     """
+    check_flag("intercept", intercept)
     named = _named(models)
-    tables = {name: model.coef_table(ddf, level).dropna() for name, model in named.items()}
+    # a coefficient without an interval, where a profile or df do not exist, is a point all the same
+    tables = {
+        name: model.coef_table(ddf, level).dropna(subset=["estimate"])
+        for name, model in named.items()
+    }
     names = _terms(tables, terms, intercept)
     row = {name: float(position) for position, name in enumerate(names)}
-    axis = single(ax, (5.6, 1.0 + len(names) * (0.18 + 0.11 * len(tables))))
+    texts = [wrapped(name) for name in names]
+    place = max(0.18 + 0.11 * len(tables), 0.2 * line_count(texts))
+    axis = single(ax, (5.6 + extra_width(texts), 1.0 + len(names) * place))
     axis.axvline(0.0, color=GREY, linewidth=0.8)
     for position, (label, table) in enumerate(tables.items()):
         shown = table.loc[[name for name in names if name in table.index]]
         rows = np.array([row[name] for name in shown.index]) + _shift(position, len(tables))
         drawn = colour(position)
         axis.hlines(rows, shown["conf_low"], shown["conf_high"], color=drawn, linewidth=1.6)
-        axis.plot(
-            shown["estimate"], rows, "o", color=drawn, markersize=4.5, label=fill(label, WRAP)
-        )
-    axis.set_yticks(range(len(names)), names)
+        axis.plot(shown["estimate"], rows, "o", color=drawn, markersize=4.5, label=in_legend(label))
+    axis.set_yticks(range(len(names)), texts)
     axis.set_ylim(len(names) - 0.5, -0.5)
     axis.set_xlabel(f"estimate and {100 * level:g} % interval")
     if len(tables) > 1:

@@ -19,8 +19,10 @@ import numpy as np
 
 from ranef.errors import OptionError
 from ranef.explain.groups import find_group
+from ranef.inference.models import check_fitted
 from ranef.plots.blocks import Part, shown_part
-from ranef.plots.canvas import DIVERGING, GREY, SMALL, figure_of, panels
+from ranef.plots.canvas import DIVERGING, GREY, SMALL, figure_of, listed, panels
+from ranef.plots.labels import shortened
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -34,6 +36,10 @@ MatrixName: TypeAlias = Literal["X", "Z", "Lambda", "Sigma", "V"]
 # those that take a share of the axis on which a label can be read; no more have borders.
 FEW_ROWS, FEW_COLUMNS = 18, 9
 FEW_LEVELS, READABLE, MOST_BORDERS = 18, 0.035, 32
+# Levels and columns are called by no more letters.
+LETTERS = 16
+# Matrices with one scale for all entries, by their symbols; columns of the others have their own.
+SQUARE = ("V", "Λ", "Σ")
 # Side of a panel in inches.
 SIDE = 3.2
 # The darkest shades are left unused: numbers and lines must be seen on them.
@@ -119,17 +125,18 @@ def matrices(
     ['Z (18 × 6)', 'V (18 × 18)']
     >>> pyplot.close(figure)
     """
-    wanted: list[Any] = [which] if isinstance(which, str) else list(which)
+    check_fitted("plots.matrices", [model])
+    wanted: list[Any] = listed("which", which)
     for name in wanted:
         if name not in get_args(MatrixName):
             raise OptionError.from_choice("every one of which", name, get_args(MatrixName))
     if not wanted:
         raise OptionError("which is empty: name at least one matrix.")
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if isinstance(limit, bool) or not isinstance(limit, int | np.integer) or limit < 1:
         raise OptionError(f"limit must be a positive integer; got {limit!r}.")
     first = model.problem.slots[0].term.grouping.name
     grouping = find_group(model, first if group is None else group)
-    part = shown_part(model, grouping, limit)
+    part = shown_part(model, grouping, int(limit))
     found = panels(len(wanted), axes, "matrices", across=3, size=(SIDE, SIDE))
     for axis, name in zip(found, wanted, strict=True):
         _draw(axis, heat_map(part, model.design.x_names, name, limit))
@@ -167,9 +174,15 @@ def _scale(values: FloatArray, kinds: Sequence[int]) -> FloatArray:
 
 
 def _draw(axis: Axes, heat: Heat) -> None:
-    square = heat.size[0] == heat.size[1]
     # one scale: the colour bar shows numbers; several: colours are relative
+    square = heat.symbol in SQUARE
     unit = heat.scale[0] if square else 1.0
+    m, k = heat.values.shape
+    axis.set_title(f"{heat.symbol} ({heat.size[0]} × {heat.size[1]})", fontsize="medium")
+    if k == 0:
+        axis.set_axis_off()
+        axis.text(0.5, 0.5, "no columns", ha="center", transform=axis.transAxes)
+        return
     image = axis.imshow(
         heat.values / heat.scale * unit,
         cmap=DIVERGING,
@@ -178,10 +191,8 @@ def _draw(axis: Axes, heat: Heat) -> None:
         aspect="equal" if square else "auto",
         interpolation="nearest",
     )
-    m, k = heat.values.shape
     if not square:
         axis.set_box_aspect(float(np.clip(m / (ROWS_PER_COLUMN * k), 1.0, TALLEST)))
-    axis.set_title(f"{heat.symbol} ({heat.size[0]} × {heat.size[1]})", fontsize="medium")
     if (m, k) != heat.size:
         axis.set_xlabel(f"{m} rows, {k} column{'s' if k > 1 else ''} shown", fontsize=SMALL)
     _levels(axis.set_yticks, axis.axhline, heat.rows, rotation=0)
@@ -208,7 +219,7 @@ def _levels(set_ticks: Any, draw_line: Any, labels: tuple[str, ...], rotation: f
         for middle, (label, length) in zip(middles, runs, strict=True)
         if len(runs) <= FEW_LEVELS and length >= READABLE * len(labels)
     ]
-    places, texts = [place for place, _ in shown], [label for _, label in shown]
+    places, texts = [place for place, _ in shown], [shortened(label, LETTERS) for _, label in shown]
     set_ticks(places, texts, rotation=rotation, fontsize="x-small")
 
 

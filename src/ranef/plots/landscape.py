@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from ranef.errors import OptionError
-from ranef.plots.canvas import BLUE, GREY, SEQUENTIAL, SMALL, VERMILION, pyplot, single
+from ranef.inference.models import check_fitted
+from ranef.plots.canvas import BLUE, GREY, SEQUENTIAL, SMALL, VERMILION, listed, pyplot, single
+from ranef.plots.labels import wrapped
 from ranef.plots.search import Path, search_path
-from ranef.typing import BoolArray, FloatArray, OptimizerName, check_choice
+from ranef.typing import BoolArray, FloatArray, OptimizerName, check_choice, check_flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 CONTOURS = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1000.0, 2000.0, 5000.0)
 # Points of the grid in every direction, for one parameter and for two.
 POINTS = {1: 201, 2: 41}
+# The criterion is evaluated at no more points; a picture does not show as many.
+MOST_POINTS = 1_000_000
 # A picture reaches this far beyond the path and the minimum, relative to their size.
 BEYOND = 0.15
 # Without a path, this many times the estimate; where that is zero, this.
@@ -61,8 +65,8 @@ def surface(
         Where the path starts, in the order of ``model.theta``; by default where a fit does.
         BOBYQA moves a start that is close to zero.
     points : int, optional
-        Points of the grid in every direction, at all of which the criterion is evaluated. By
-        default 201 for a curve and 41 x 41 for a map.
+        Points of the grid in every direction, at all of which the criterion is evaluated: a million
+        at most. By default 201 for a curve and 41 x 41 for a map.
     ax : matplotlib Axes, optional
         A new figure by default.
 
@@ -87,23 +91,28 @@ def surface(
     'θ Batch.Intercept'
     >>> pyplot.close()
     """
+    check_fitted("plots.surface", [model])
+    check_flag("path", path)
     check_choice("optimizer", optimizer, OptimizerName)
     names, chosen = model.problem.theta_names(), _chosen(model, parameters)
     if points is None:
         points = POINTS[len(chosen)]
-    elif isinstance(points, bool) or not isinstance(points, int) or points < 3:
+    elif isinstance(points, bool) or not isinstance(points, int | np.integer) or points < 3:
         raise OptionError(f"points must be an integer of 3 or more; got {points!r}.")
+    if points ** len(chosen) > MOST_POINTS:
+        most = int(MOST_POINTS ** (1 / len(chosen)))
+        raise OptionError(f"points must be at most {most} in every direction; got {points!r}.")
     found = search_path(model, optimizer, start) if path else None
     grids = [_grid(model, j, found, points) for j in chosen]
     heights = _heights(model, chosen, grids)
     axis = single(ax, (5.6, 4.6))
-    axis.set_xlabel(f"θ {names[chosen[0]]}")
+    axis.set_xlabel(f"θ {wrapped(names[chosen[0]])}")
     kind = "REML criterion" if model.reml else "deviance"
     if len(chosen) == 1:
         _curve(axis, model, chosen[0], grids[0], heights, found)
         axis.set_ylabel(f"{kind} above its minimum")
         return axis
-    axis.set_ylabel(f"θ {names[chosen[1]]}")
+    axis.set_ylabel(f"θ {wrapped(names[chosen[1]])}")
     _map(axis, grids, heights, kind)
     if found is not None:
         _way(axis, found.theta[:, chosen], found.taken)
@@ -119,7 +128,7 @@ def _chosen(model: LinearMixedModel, parameters: str | Sequence[str] | None) -> 
     if parameters is None:
         diagonal = [j for j, (_, a, b) in enumerate(model.problem.theta_entries()) if a == b]
         return diagonal[:2] if len(diagonal) > 1 else list(range(len(names)))
-    wanted = [parameters] if isinstance(parameters, str) else list(parameters)
+    wanted = listed("parameters", parameters)
     for name in wanted:
         if name not in names:
             raise OptionError.from_choice("every one of parameters", name, names)

@@ -12,6 +12,7 @@ from ranef.inference.emmeans.axes import level_texts
 from ranef.inference.emmeans.results import Estimates
 from ranef.plots.canvas import BLUE, GREY, PALE, VERMILION, figure_of, panels
 from ranef.plots.comparisons import comparison_intervals
+from ranef.plots.labels import extra_width, line_count, wrapped
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -86,11 +87,12 @@ def emmeans(
     shown = result.confint(level, adjust=result.question.adjust)
     groups = result.functions.groups
     longest = max(map(len, groups))
-    size = (5.4 if len(groups) == 1 else 3.4, 1.3 + 0.34 * longest)
+    texts = [wrapped(text) for text in _row_texts(result)]
+    place = max(0.34, 0.18 * line_count(texts))
+    size = ((5.4 if len(groups) == 1 else 3.4) + extra_width(texts), 1.3 + place * longest)
     found = panels(len(groups), axes, "groups", across=3, size=size, sharex=True)
     ends: FloatArray = shown.to_frame()[["conf_low", "conf_high"]].to_numpy(dtype=np.float64)
     values = np.asarray(shown.estimates, dtype=np.float64)
-    texts = _row_texts(result)
     arrows, note = None, ""
     if comparisons is not False and are_means and longest > 1:
         arrows, note = _arrows(result, level, adjust)
@@ -106,12 +108,12 @@ def emmeans(
         if by:
             first = shown[by].iloc[rows[0]]
             heading = (f"{name} = {level_texts([first[name]])[0]}" for name in by)
-            axis.set_title(", ".join(heading), fontsize="medium")
+            axis.set_title(wrapped(", ".join(heading)), fontsize="medium")
         if axes is not None or len(groups) == 1:
             axis.set_xlabel(label)
     if axes is None and len(groups) > 1:
         figure_of(found).supxlabel(label, fontsize="medium")
-    found[0].set_ylabel(", ".join(result.functions.variables))
+    found[0].set_ylabel(wrapped(", ".join(result.functions.variables), 20))
     return figure_of(found)
 
 

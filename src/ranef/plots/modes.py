@@ -14,15 +14,28 @@ import pandas as pd
 
 from ranef.errors import OptionError
 from ranef.explain.groups import find_group
+from ranef.inference.models import check_fitted
 from ranef.inference.profile import normal_quantile
 from ranef.inference.wald import check_level
-from ranef.plots.canvas import BLUE, GREY, column_height, figure_of, level_ticks, panels
+from ranef.plots.canvas import (
+    BLUE,
+    GREY,
+    MOST_LABELS,
+    column_height,
+    figure_of,
+    level_ticks,
+    panels,
+)
+from ranef.plots.labels import extra_width, wrapped
 from ranef.typing import IntArray
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from ranef.model import LinearMixedModel
+
+# Panels that stand side by side.
+ACROSS = 4
 
 
 def caterpillar(
@@ -75,12 +88,15 @@ def caterpillar(
     ['Intercept', 'Days']
     >>> pyplot.close(figure)
     """
+    check_fitted("plots.caterpillar", [model])
     name = find_group(model, group).name
     reach = normal_quantile(check_level(level))
     modes = model.ranef[name]
     order = _order(modes, sort)
-    size = (3.3, column_height(len(modes)))
-    found = panels(modes.shape[1], axes, "effects", across=4, size=size, sharey=True)
+    names = [wrapped(label, lines=1) for label in modes.index[order]]
+    extra = extra_width(names) / min(ACROSS, modes.shape[1]) if len(names) <= MOST_LABELS else 0.0
+    size = (3.3 + extra, column_height(len(modes)))
+    found = panels(modes.shape[1], axes, "effects", across=ACROSS, size=size, sharey=True)
     half = reach * model.ranef.sd[name].to_numpy()[order]
     values, rows = modes.to_numpy()[order], np.arange(len(modes))
     for j, (axis, effect) in enumerate(zip(found, modes.columns, strict=True)):
@@ -88,10 +104,10 @@ def caterpillar(
         low, high = values[:, j] - half[:, j], values[:, j] + half[:, j]
         axis.hlines(rows, low, high, color=BLUE, linewidth=1.1)
         axis.plot(values[:, j], rows, "o", color=BLUE, markersize=3.2)
-        axis.set_title(str(effect))
+        axis.set_title(wrapped(effect))
         axis.set_xlabel(f"mode and {100 * level:g} % interval")
         if j == 0 or axes is not None:
-            level_ticks(axis, [str(label) for label in modes.index[order]], name)
+            level_ticks(axis, names, name)
     return figure_of(found)
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from ranef.errors import OptionError
 from ranef.explain.groups import find_group, find_level
 from ranef.explain.pooling import Pooling, pooling
+from ranef.inference.models import check_fitted
 from ranef.plots.canvas import (
     BLUE,
     GREY,
@@ -25,8 +26,10 @@ from ranef.plots.canvas import (
     VERMILION,
     column_height,
     level_ticks,
+    listed,
     single,
 )
+from ranef.plots.labels import extra_width, wrapped
 from ranef.typing import FloatArray
 
 if TYPE_CHECKING:
@@ -88,8 +91,9 @@ def shrinkage(
     ('Intercept', 'Days')
     >>> pyplot.close()
     """
+    check_fitted("plots.shrinkage", [model])
     grouping = find_group(model, group)
-    marked = [find_level(grouping, wanted) for wanted in label]
+    marked = [find_level(grouping, wanted) for wanted in listed("label", label)]
     pooled = pooling(model, grouping.name)
     columns = _columns(pooled, terms)
     modes = model.ranef[grouping.name].to_numpy()
@@ -103,7 +107,7 @@ def _columns(pooled: Pooling, terms: str | Iterable[str] | None) -> list[int]:
     """Return the positions of one or two coefficients."""
     if terms is None:
         return list(range(min(2, len(pooled.names))))
-    wanted = [terms] if isinstance(terms, str) else list(terms)
+    wanted = listed("terms", terms)
     for name in wanted:
         if name not in pooled.names:
             raise OptionError.from_choice("every one of terms", name, pooled.names)
@@ -132,7 +136,8 @@ def _arrows(axis: Axes, start: FloatArray, end: FloatArray) -> None:
 
 def _dumbbells(pooled: Pooling, j: int, center: float, ax: Axes | None) -> Axes:
     order = np.argsort(pooled.partial_pooling[:, j], kind="stable")
-    axis = single(ax, (5.2, column_height(len(order)) + 0.5))
+    names = [wrapped(level, lines=1) for level in pooled.levels[order]]
+    axis = single(ax, (5.2 + extra_width(names), column_height(len(order)) + 0.5))
     no, partial = pooled.no_pooling[order, j], pooled.partial_pooling[order, j]
     rows = np.arange(len(order), dtype=np.float64)
     axis.axvline(center, color=BLUE, linewidth=1.0, label="fixed effect")
@@ -140,8 +145,8 @@ def _dumbbells(pooled: Pooling, j: int, center: float, ax: Axes | None) -> Axes:
     axis.axvline(complete, color=VERMILION, linestyle="--", linewidth=1.0, label="complete pooling")
     _arrows(axis, np.column_stack([no, rows]), np.column_stack([partial, rows]))
     _points(axis, no, partial, rows, rows)
-    level_ticks(axis, [str(level) for level in pooled.levels[order]], pooled.group)
-    axis.set_xlabel(pooled.names[j])
+    level_ticks(axis, names, pooled.group)
+    axis.set_xlabel(wrapped(pooled.names[j]))
     _legend(axis)
     return axis
 
@@ -159,10 +164,10 @@ def _plane(
     for level in marked:
         at = no[level] if np.isfinite(no[level]).all() else partial[level]
         axis.annotate(
-            str(pooled.levels[level]), at, (5, 4), textcoords="offset points", fontsize=SMALL
+            wrapped(pooled.levels[level]), at, (5, 4), textcoords="offset points", fontsize=SMALL
         )
-    axis.set_xlabel(pooled.names[columns[0]])
-    axis.set_ylabel(pooled.names[columns[1]])
+    axis.set_xlabel(wrapped(pooled.names[columns[0]]))
+    axis.set_ylabel(wrapped(pooled.names[columns[1]]))
     axis.margins(0.08)
     _legend(axis)
     return axis

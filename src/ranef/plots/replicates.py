@@ -20,8 +20,9 @@ import numpy as np
 from ranef.errors import OptionError
 from ranef.inference.bootstrap_intervals import IntervalKind
 from ranef.inference.bootstrap_result import BootstrapResult
-from ranef.plots.canvas import BLUE, GREY, VERMILION, single
-from ranef.typing import FloatArray
+from ranef.plots.canvas import BLUE, GREY, VERMILION, listed, single
+from ranef.plots.labels import extra_width, wrapped
+from ranef.typing import FloatArray, check_flag
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -83,14 +84,20 @@ def bootstrap(
     ['sd_Intercept|Batch', 'sigma', 'Intercept']
     >>> pyplot.close()
     """
+    if not isinstance(result, BootstrapResult):
+        raise OptionError(
+            f"result must be what a model's bootstrap returns; got {type(result).__name__}."
+        )
+    check_flag("standardize", standardize)
     names = _chosen(result, parameters)
     limits = result.confint(level, kind)
-    axis = single(ax, (6.0, 1.2 + 0.62 * len(names)))
+    texts = [wrapped(name) for name in names]
+    axis = single(ax, (6.0 + extra_width(texts), 1.2 + 0.62 * len(names)))
     if standardize:
         axis.axvline(0.0, color=GREY, linewidth=0.8)
     for row, name in enumerate(names):
         _ridge(axis, result, name, len(names) - 1 - row, limits.loc[name].to_numpy(), standardize)
-    axis.set_yticks(range(len(names) - 1, -1, -1), names)
+    axis.set_yticks(range(len(names) - 1, -1, -1), texts)
     axis.set_ylim(-0.35, len(names))
     axis.set_xlabel(
         "(replicate − estimate) / bootstrap standard error" if standardize else "replicate"
@@ -100,8 +107,7 @@ def bootstrap(
 
 
 def _chosen(result: BootstrapResult, parameters: str | Iterable[str] | None) -> list[str]:
-    wanted = [parameters] if isinstance(parameters, str) else parameters
-    names = list(result.names) if wanted is None else list(wanted)
+    names = list(result.names) if parameters is None else listed("parameters", parameters)
     for name in names:
         if name not in result.names:
             raise OptionError.from_choice("every one of parameters", name, result.names)

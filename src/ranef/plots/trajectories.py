@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from ranef.explain.groups import find_group
+from ranef.inference.models import check_fitted
 from ranef.plots.canvas import BLUE, GREY, SMALL, VERMILION, figure_of, panels, single
 from ranef.plots.curves import Curves, fitted_curves
+from ranef.plots.labels import WIDTH, in_legend, plain, wrapped
 from ranef.typing import check_choice
 
 if TYPE_CHECKING:
@@ -41,7 +43,7 @@ def lines(
     ----------
     model : LinearMixedModel
     x : str
-        A variable of the model: numbers, or a factor.
+        A predictor of the model: numbers, or a factor.
     group : str, optional
         The grouping factor; needed if the model has several.
     kind : {"spaghetti", "panels"}
@@ -49,7 +51,7 @@ def lines(
     levels : iterable, optional
         Levels to draw, in this order.
     at : mapping of str to value, optional
-        Where other variables are held. By default they have a level's own value if they are
+        Where other predictors are held. By default they have a level's own value if they are
         constant within levels, else their mean or their most frequent level. An offset that was
         given as an array counts as zero.
     ax : matplotlib Axes, or array of as many as there are panels; optional
@@ -83,6 +85,7 @@ def lines(
     ['308', '309', '335']
     >>> pyplot.close("all")
     """
+    check_fitted("plots.lines", [model])
     check_choice("kind", kind, LineKind)
     grouping = find_group(model, group)
     if kind == "spaghetti":
@@ -114,7 +117,7 @@ def _spaghetti(model: LinearMixedModel, grouping: Grouping, found: Curves, axis:
             colors=BLUE,
             linewidths=1.0,
             alpha=float(np.clip(6.0 / np.sqrt(len(segments)), 0.2, 0.75)),
-            label=f"levels of {grouping.name}",
+            label=in_legend(f"levels of {grouping.name}"),
         )
     )
     axis.plot(
@@ -129,7 +132,7 @@ def _panels(
 ) -> Any:
     count = len(found.levels)
     across = min(count, 6) if count > 4 else count
-    size = (1.55, 1.5) if count > 4 else (2.6, 2.4)
+    size, letters = ((1.55, 1.5), 18) if count > 4 else ((2.6, 2.4), WIDTH)
     axes = panels(count, ax, "levels", across=across, size=size, sharex=True, sharey=True)
     figure = figure_of(axes)
     for axis, level, line in zip(axes, found.levels, found.lines, strict=True):
@@ -138,19 +141,19 @@ def _panels(
         axis.plot(found.population.x, found.population.y, color=VERMILION, linewidth=1.0)
         mark = "_" if len(line.x) == 1 else ""  # a line without length would not be seen
         axis.plot(line.x, line.y, color=BLUE, linewidth=1.6, marker=mark, markersize=8)
-        axis.set_title(str(grouping.levels[level]), fontsize=SMALL, pad=3)
+        axis.set_title(wrapped(grouping.levels[level], letters, 2), fontsize=SMALL, pad=3)
         axis.tick_params(labelsize=SMALL)
         if ax is not None:
             _label(axis, found, x, model.design.response)
         elif found.ticks is not None:
-            axis.set_xticks(range(len(found.ticks)), found.ticks)
+            _ticks(axis, found.ticks, letters)
     if ax is None:
         note = f" (the first {count} of {count + left_out} levels)" if left_out else ""
-        figure.supxlabel(f"{x}{note}", fontsize="medium")
-        figure.supylabel(model.design.response, fontsize="medium")
+        figure.supxlabel(f"{plain(x)}{note}", fontsize="medium")
+        figure.supylabel(wrapped(model.design.response), fontsize="medium")
         figure.legend(
             axes[0].lines[1:],
-            ["population", f"level of {grouping.name}"],
+            ["population", in_legend(f"level of {grouping.name}")],
             loc="outside upper center",
             ncols=2,
             frameon=False,
@@ -160,7 +163,13 @@ def _panels(
 
 
 def _label(axis: Axes, found: Curves, x: str, response: str) -> None:
-    axis.set_xlabel(x)
-    axis.set_ylabel(response)
+    axis.set_xlabel(plain(x))
+    axis.set_ylabel(wrapped(response))
     if found.ticks is not None:
-        axis.set_xticks(range(len(found.ticks)), found.ticks)
+        _ticks(axis, found.ticks, 70)
+
+
+def _ticks(axis: Axes, names: Sequence[str], letters: int) -> None:
+    """Name the levels of a factor, of which all together have so many letters side by side."""
+    width = max(6, letters // len(names))
+    axis.set_xticks(range(len(names)), [wrapped(name, width) for name in names])

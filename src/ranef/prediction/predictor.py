@@ -15,7 +15,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 import pandas as pd
 
-from ranef.design import fixed_offset, new_weights
+from ranef.design import new_weights, offset_is_unknown
 from ranef.errors import FitError, OptionError, RanefWarning, RankDeficiencyWarning
 from ranef.inference.fixed_tests import fixed_tests
 from ranef.inference.wald import check_level, t_quantile
@@ -23,7 +23,6 @@ from ranef.model import LinearMixedModel
 from ranef.prediction.rows import Rows, factor_names, fitted_rows, new_rows
 from ranef.prediction.uncertainty import FEWEST, degrees_of_freedom, theta_variances
 from ranef.prediction.variances import relative_variances
-from ranef.streaming import StreamedDesign
 from ranef.typing import DdfMethod, FloatArray, check_choice, check_flag
 from ranef.variance import unknown_group
 
@@ -239,11 +238,7 @@ def _fixed_errors(model: LinearMixedModel, rows: Rows) -> tuple[FloatArray, Floa
 def _noise(model: LinearMixedModel, newdata: Any, rows: Rows) -> FloatArray:
     """Return 1 / w: the residual variance of an observation, relative to sigma^2."""
     design = model.design
-    if design.weights is None:
-        return np.ones(rows.size)
-    if newdata is None:
-        return 1.0 / design.weights
-    weights = new_weights(design, newdata)
+    weights = design.weights if newdata is None else new_weights(design, newdata)
     return np.ones(rows.size) if weights is None else 1.0 / weights
 
 
@@ -261,11 +256,7 @@ def _warn(model: LinearMixedModel, rows: Rows) -> None:
 
 def _warn_of_offset(model: LinearMixedModel) -> None:
     """Say that an offset given as an array is not known for new data."""
-    design = model.design
-    if design.offset is None or isinstance(design, StreamedDesign):
-        return
-    known = fixed_offset(design, design.variables.frame())
-    if known is None or not np.allclose(known, design.offset, rtol=1e-9, atol=0.0):
+    if offset_is_unknown(model.design):
         warnings.warn(
             "the offset of the fit was given as an array, which says nothing about new data: "
             "predictions leave it out. Give it as the name of a column, or as offset() in the "

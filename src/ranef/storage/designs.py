@@ -44,7 +44,7 @@ def encode_design(design: Design, arrays: ArrayWriter, indices: IndexWriter) -> 
         "n_total": design.n_total,
         "dropped": dict(design.dropped),
         "variables": {
-            name: _variable(column, arrays, indices)
+            name: encode_column(column, arrays, indices)
             for name, column in design.variables.columns.items()
         },
         "contrasts": {
@@ -146,7 +146,8 @@ def _term(term: RandomTerm, arrays: ArrayWriter, indices: IndexWriter) -> JSON:
     }
 
 
-def _variable(column: Column, arrays: ArrayWriter, indices: IndexWriter) -> JSON:
+def encode_column(column: Column, arrays: ArrayWriter, indices: IndexWriter) -> JSON:
+    """Return a column of the data."""
     return {
         "kind": column.kind,
         "values": arrays.add(column.values, f"variable_{column.name}"),
@@ -154,6 +155,13 @@ def _variable(column: Column, arrays: ArrayWriter, indices: IndexWriter) -> JSON
         "ordered": column.ordered,
         "text": column.text,
     }
+
+
+def decode_column(
+    fields: Fields, name: str, rows: int, arrays: ArrayReader, indices: IndexReader
+) -> Column:
+    """Return a column of the data, which must have this many rows."""
+    return _Rows(rows, arrays, indices).variable(fields, name)
 
 
 class _Rows:

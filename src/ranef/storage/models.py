@@ -1,8 +1,9 @@
 """`save` and `load`: a fitted model in one file, without its factorisation, which is made again.
 
 A file holds what the fit had found: the design, the covariance factors at the optimum, the verdict.
-Loading sums the cross-products again and factorises once. The criterion must then be what it was:
-where it is not, the file does not belong to this model, or this installation computes wrongly.
+Loading sums the cross-products again (or takes them from the file where there are no rows) and
+factorises once. The criterion must then be what it was: where it is not, the file does not belong
+to this model, or this installation computes wrongly.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import numpy as np
 
 from ranef.convergence import Convergence, NullDirection, Status
 from ranef.covariance.chart import Factors
+from ranef.design.types import Design
 from ranef.errors import OptionError, StorageError
 from ranef.estimation import Problem, make_problem
 from ranef.model import LinearMixedModel
@@ -34,7 +36,9 @@ from ranef.storage.specs import (
     encode_formula,
     encode_shared,
 )
+from ranef.storage.streamed import decode_streamed, encode_streamed
 from ranef.storage.values import encode_value
+from ranef.streaming import StreamedDesign
 from ranef.typing import FloatArray, OptimizerName, check_choice
 
 # The criterion of a loaded model may differ by this from what was saved, absolutely and relative to
@@ -49,7 +53,8 @@ def save(
     """Write a fitted model to a file.
 
     Use it to keep a model for later, or to hand it to somebody. The file holds everything that
-    `load` needs, the used rows of the data included; nothing in it is executed when it is read.
+    `load` needs, the used rows of the data included, or the sums where the data were streamed;
+    nothing in it is executed when it is read.
 
     Parameters
     ----------
@@ -78,9 +83,11 @@ def save(
     >>> bool((again.fitted == m.fitted).all())
     True
     """
-    target = _path(path)
+    target, design = _path(path), model.design
     arrays = ArrayWriter()
-    indices = IndexWriter(arrays, model.nobs)
+    streamed = isinstance(design, StreamedDesign)
+    rows = max(group.size for group in model.problem.groups) if streamed else model.nobs
+    indices = IndexWriter(arrays, rows)
     omitted = _not_data(model.design.spec.context, model.nobs)
     if omitted and not omit_functions:
         names = ", ".join(f"{name!r} ({type(value).__name__})" for name, value in omitted.items())
@@ -89,7 +96,7 @@ def save(
             "with omit_functions=True, and give the same context= to ranef.load."
         )
     content = {
-        "rows": model.nobs,
+        "rows": rows,
         "formula": encode_formula(model.formula),
         "reml": model.reml,
         "objective": encode_scalar(float(model.objective)),
@@ -98,7 +105,11 @@ def save(
         "factors": [arrays.add(T, "factor") for T in model.state.factorization.T],
         "convergence": _encode_convergence(model.convergence),
         "shared": encode_shared(model.design.spec, omitted, arrays, indices),
-        "design": encode_design(model.design, arrays, indices),
+        **(
+            {"streamed": encode_streamed(design, model.problem, arrays, indices)}
+            if isinstance(design, StreamedDesign)
+            else {"design": encode_design(design, arrays, indices)}
+        ),
         "labels": indices.stored,
     }
     text = json.dumps(content, indent=1, allow_nan=False)
@@ -181,9 +192,15 @@ def _decode(members: Mapping[str, bytes], context: Mapping[str, Any]) -> LinearM
     indices = IndexReader(fields.items("labels"), arrays, rows)
     formula = decode_formula(fields.fields("formula"))
     shared = decode_shared(fields.fields("shared"), context, arrays, indices)
-    design = decode_design(fields.fields("design"), formula, shared, rows, arrays, indices)
+    reml = fields.flag("reml")
+    design: Design
     with np.errstate(all="ignore"):
-        problem = make_problem(design, reml=fields.flag("reml"))
+        if "streamed" in fields:
+            stored = fields.fields("streamed")
+            design, problem = decode_streamed(stored, formula, shared, arrays, indices, reml=reml)
+        else:
+            design = decode_design(fields.fields("design"), formula, shared, rows, arrays, indices)
+            problem = make_problem(design, reml=reml)
         theta = _numbers(fields.get("theta"), arrays)
         factors = _factors(fields, problem, theta, arrays)
         state = problem.objective.state(factors)

@@ -122,6 +122,7 @@ def encode_spec(spec: ColumnSpec, arrays: ArrayWriter, indices: IndexWriter) -> 
             for text, coding in spec.codings.items()
         },
         "offset_column": spec.offset_column,
+        "weights_column": spec.weights_column,
     }
 
 
@@ -156,9 +157,9 @@ def decode_spec(
         start = stop
     if len(names) != start:
         raise StorageError(f"{fields.where}: there are {len(names)} names for {start} columns")
-    column = fields.get("offset_column")
-    if column is not None and type(column) is not str:
-        raise StorageError(f"{fields.where}: 'offset_column' is not text")
+    offset = _column_name(fields, "offset_column")
+    # files from before weights were known by name do not have it
+    weights = _column_name(fields, "weights_column") if "weights_column" in fields else None
     suffixes = fields.fields("suffixes")
     return ColumnSpec(
         formula.source,
@@ -173,8 +174,13 @@ def decode_spec(
         shared.states,
         shared.context,
         formula.offsets if fixed else (),
-        column,
+        offset,
+        weights,
     )
+
+
+def _column_name(fields: Fields, key: str) -> str | None:
+    return None if fields.get(key) is None else fields.text(key)
 
 
 def _coding(fields: Fields, arrays: ArrayReader, indices: IndexReader) -> FactorCoding:

@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from ranef.design.column import Column, column_from_series
+from ranef.design.column import Column, column_from_integers, column_from_series
+from ranef.design.dictionaries import Declared, declared, dictionary_column
 from ranef.design.frame import Frame
 from ranef.errors import DataError, MissingDependencyError
+
+_NOTHING = np.zeros(0, dtype=bool)
 
 
 def import_pyarrow() -> Any:
@@ -40,53 +43,35 @@ def table_to_frame(table: Any, start: int) -> Frame:
         size,
         pd.RangeIndex(start, start + size),
         False,
-        lambda position, name: _column(table.column(position), name),
+        lambda position, name: _column(
+            table.column(position), name, declared(table.schema, position)
+        ),
     )
 
 
-def _column(values: Any, name: str) -> Column:
+def _column(values: Any, name: str, given: Declared | None = None) -> Column:
     pa = import_pyarrow()
     chunked = values if isinstance(values, pa.ChunkedArray) else pa.chunked_array([values])
     kind = chunked.type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_view(pa, kind)
-    if text or pa.types.is_dictionary(kind):
-        if text:
-            chunked = chunked.cast(pa.large_string()).dictionary_encode()
-        return _dictionary(chunked.unify_dictionaries(), name, text=text)
-    if pa.types.is_integer(kind) and chunked.null_count == 0:
-        return Column(name, "numeric", chunked.to_numpy())
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+    if _is_text(pa, kind):
+        return dictionary_column(chunked.cast(pa.large_string()).dictionary_encode(), name, None)
+    if pa.types.is_dictionary(kind):
+        if given is None and not _is_text(pa, kind.value_type):
+            return _column(chunked.cast(kind.value_type), name)
+        return dictionary_column(chunked, name, given)
+    if pa.types.is_integer(kind):
+        missing = chunked.is_null().to_numpy() if chunked.null_count else _NOTHING
+        return column_from_integers(chunked.fill_null(0).to_numpy(), missing, name)
+    if pa.types.is_date(kind):  # dates beside times are their midnights
+        chunked = chunked.cast(pa.timestamp("ms"))
+    if pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return column_from_series(pd.Series(chunked.cast(pa.float64()).to_numpy()), name)
     if pa.types.is_boolean(kind) or pa.types.is_temporal(kind) or pa.types.is_null(kind):
         return column_from_series(chunked.to_pandas(), name)
     raise DataError(f"the column {name!r} holds {kind}, which cannot be used in a model.")
 
 
-def _is_view(pa: Any, kind: Any) -> bool:
+def _is_text(pa: Any, kind: Any) -> bool:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True
     return hasattr(pa.types, "is_string_view") and bool(pa.types.is_string_view(kind))
-
-
-def _dictionary(chunked: Any, name: str, *, text: bool) -> Column:
-    pa = import_pyarrow()
-    if chunked.num_chunks == 0:
-        return Column(
-            name, "factor", np.zeros(0, dtype=np.int32), pd.Index([], dtype=object), text=text
-        )
-    array = chunked.combine_chunks()
-    array = array.chunk(0) if isinstance(array, pa.ChunkedArray) else array
-    indices = array.indices
-    if indices.null_count:
-        indices = indices.cast(pa.int64()).fill_null(-1)
-    codes = indices.to_numpy(zero_copy_only=False)
-    if codes.dtype.kind == "u":
-        codes = codes.astype(np.int64)
-    missing = codes < 0
-    return Column(
-        name,
-        "factor",
-        codes,
-        pd.Index(array.dictionary.to_pylist(), dtype=object),
-        ordered=bool(chunked.type.ordered) and not text,
-        text=text,
-        missing=missing if missing.any() else None,
-    )

@@ -1,13 +1,13 @@
 """Chunks of files: Parquet and Feather by pyarrow, CSV by pandas.
 
-Only the columns that the model uses are read. A fit reads the files twice; their sizes and times
-of change are compared before, between and after.
+Only the columns that the model uses are read (of CSV files the others are skipped over). A fit
+reads the files twice; their sizes and times of change are compared before, between and after.
 """
 
 from __future__ import annotations
 
 import glob
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
@@ -21,47 +21,63 @@ from ranef.streaming.arrow import import_pyarrow, table_to_frame
 CHUNK_ROWS = 1 << 20
 PARQUET = (".parquet", ".pq")
 FEATHER = (".feather", ".arrow", ".ipc")
-TEXT = (".csv", ".tsv", ".csv.gz", ".tsv.gz", ".csv.bz2", ".csv.xz", ".csv.zst")
+TABBED = (".tsv", ".tsv.gz")
+TEXT = (".csv", ".csv.gz", ".csv.bz2", ".csv.xz", ".csv.zst", *TABBED)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Chunks:
-    """A description for messages, how to read chunks, and what identifies the data."""
+    """A description for messages, how to read chunks, and what identifies the data.
+
+    ``folders`` are columns that stand in the names of folders (``year=2024``), not in the files.
+    """
 
     description: str
     read: Callable[[tuple[str, ...] | None], Iterator[tuple[str, Any]]]
     fingerprint: Callable[[], object]
+    folders: tuple[str, ...] = ()
 
 
-def file_chunks(path: str | PathLike[str]) -> Chunks:
-    """Return the chunks of a file, of the files of a folder, or of those that match a pattern.
+def file_chunks(*paths: str | PathLike[str]) -> Chunks:
+    """Return the chunks of files, of the files of a folder, or of those that match a pattern.
 
     Raises
     ------
     DataError
         If there are none, or of a kind that cannot be read.
     """
-    files = _find(fspath(path))
+    found = [_find(fspath(path)) for path in paths]
+    files = [file for some in found for file in some]
     kinds = {_kind(file) for file in files}
     if len(kinds) > 1:
-        raise DataError(f"{fspath(path)!r} matches files of several kinds: {sorted(kinds)}.")
+        shown = ", ".join(repr(fspath(path)) for path in paths[:3])
+        raise DataError(f"{shown} matches files of several kinds: {sorted(kinds)}.")
     kind = kinds.pop()
     description = files[0] if len(files) == 1 else f"{len(files)} files, first {files[0]}"
+    folders = _folder_columns(files)
     if kind == "csv":
-        return Chunks(description, lambda columns: _csv(files, columns), _prints(files))
+        return Chunks(description, lambda columns: _csv(files, columns), _prints(files), folders)
     import_pyarrow()
-    return Chunks(description, lambda columns: _arrow(files, columns, kind), _prints(files))
+    return Chunks(
+        description, lambda columns: _arrow(files, columns, kind), _prints(files), folders
+    )
 
 
 def dataset_chunks(dataset: Any) -> Chunks:
     """Return the chunks of a pyarrow Dataset."""
+    import pyarrow as pa
+
     files = [file for file in getattr(dataset, "files", []) if Path(file).is_file()]
 
     def read(columns: tuple[str, ...] | None) -> Iterator[tuple[str, Any]]:
         if columns is None:
             yield "the columns", dataset.schema.empty_table()
             return
-        yield from _joined(_batches(dataset, columns), "the dataset")
+        try:
+            _require_in_fragments(columns, dataset)
+            yield from _joined(_batches(dataset, columns), "the dataset")
+        except (OSError, pa.ArrowException) as error:
+            raise DataError(f"the dataset cannot be read: {error}") from error
 
     return Chunks("a pyarrow Dataset", read, _prints(files))
 
@@ -83,20 +99,50 @@ def _batches(dataset: Any, columns: tuple[str, ...]) -> Iterator[Any]:
     return batches
 
 
+def _require_in_fragments(columns: tuple[str, ...], dataset: Any) -> None:
+    """Raise DataError if a file lacks a column: Arrow would fill it with missing values."""
+    import pyarrow.dataset as ds
+
+    for fragment in dataset.get_fragments():
+        known = {
+            *fragment.physical_schema.names,
+            *ds.get_partition_keys(fragment.partition_expression),
+        }
+        _require(columns, sorted(known), getattr(fragment, "path", "a part of the dataset"))
+
+
 def _find(path: str) -> list[str]:
-    if Path(path).is_dir():
-        files = sorted(str(file) for file in Path(path).rglob("*") if file.is_file())
-        files = [file for file in files if file.endswith((*PARQUET, *FEATHER, *TEXT))]
-    elif Path(path).is_file():
-        files = [path]
+    given = Path(path).expanduser()
+    if given.is_dir():
+        inside = (file for file in given.rglob("*") if not _is_hidden(file.relative_to(given)))
+        files = sorted(str(file) for file in inside if file.is_file())
+        files = [file for file in files if file.lower().endswith((*PARQUET, *FEATHER, *TEXT))]
+    elif given.is_file():
+        files = [str(given)]
     else:
-        files = sorted(glob.glob(path, recursive=True))
+        files = sorted(glob.glob(str(given), recursive=True))
+    if not files and given.is_dir():
+        raise DataError(
+            f"the folder {path!r} holds no file that can be read: none ends with one of "
+            f"{', '.join((*PARQUET, *FEATHER, *TEXT))} (names that begin with '.' or '_' do not "
+            "count)."
+        )
     if not files:
         raise DataError(
             f"data given as text must be the path of a file; got {path!r}, and there is no such "
             "file (bundled data sets: ranef.datasets.load(name))."
         )
     return files
+
+
+def _is_hidden(path: Path) -> bool:
+    """Tell whether a file is not meant as data, as Spark and Arrow see it: ``_temporary``."""
+    return any(part.startswith((".", "_")) for part in path.parts)
+
+
+def _folder_columns(files: Sequence[str]) -> tuple[str, ...]:
+    parts = (part for file in files for part in Path(file).parent.parts if "=" in part)
+    return tuple(dict.fromkeys(part.partition("=")[0] for part in parts))
 
 
 def _kind(file: str) -> str:
@@ -167,18 +213,27 @@ def _labelled(file: str, start: int, table: Any) -> tuple[str, Any]:
 
 def _csv(files: list[str], columns: tuple[str, ...] | None) -> Iterator[tuple[str, Any]]:
     for file in files:
-        separator = "\t" if ".tsv" in file.lower() else ","
+        separator = "\t" if file.lower().endswith(TABBED) else ","
         try:
+            # without a header the second line may not be longer than the first
+            pd.read_csv(file, sep=separator, header=None, nrows=2, dtype=str)
             header = pd.read_csv(file, sep=separator, nrows=0)
             if columns is None:
                 yield file, header
                 return
             _require(columns, list(header.columns), file)
+            # With `usecols` pandas would not complain of lines with too many fields, whose values
+            # stand in the wrong columns. To read one byte of what is not needed costs little.
+            others = {name: "S1" for name in header.columns if name not in columns}
             with pd.read_csv(
-                file, sep=separator, chunksize=CHUNK_ROWS, usecols=list(columns)
+                file,
+                sep=separator,
+                chunksize=CHUNK_ROWS,
+                dtype=others,
             ) as reader:
                 for frame in reader:
-                    yield f"{file}, rows {frame.index[0]} to {frame.index[-1]}", frame
+                    if len(frame):
+                        yield f"{file}, rows {frame.index[0]} to {frame.index[-1]}", frame
         except pd.errors.EmptyDataError:
             raise DataError(f"the data are empty: {file} has no header line.") from None
         except (OSError, pd.errors.ParserError, UnicodeDecodeError) as error:

@@ -19,8 +19,16 @@ from ranef.design.types import Design
 from ranef.errors import DataError
 from ranef.estimation import Problem, TermSlot, arrange, assemble, check_fixed
 from ranef.linalg.crossproducts import CrossProducts, PairBlocks
-from ranef.linalg.triangular import SAFE_PIVOT, gram_factor, independent_by_gram, invert_upper
+from ranef.linalg.triangular import (
+    RANK_TOLERANCE,
+    SAFE_PIVOT,
+    gram_factor,
+    independent_by_gram,
+    invert_upper,
+)
+from ranef.streaming.facts import RowFacts
 from ranef.streaming.layout import FactorLayout, Layout, with_coordinates
+from ranef.streaming.margins import row_facts
 from ranef.streaming.rowless import (
     StreamedBasis,
     StreamedColumns,
@@ -35,6 +43,8 @@ from ranef.typing import FloatArray, IntArray
 
 # Squared remainder of a scaled column below which sums of products cannot tell it from zero.
 ROUNDING = 1e-12
+# Squared remainder of a column as the user has it below which it is aliased, here as in memory.
+ALIASED = RANK_TOLERANCE**2
 
 
 def improve(layout: Layout, sums: Sums) -> Layout | None:
@@ -44,17 +54,28 @@ def improve(layout: Layout, sums: Sums) -> Layout | None:
     better, changed = layout.T.copy(), False
     used = layout.used.copy()
     if layout.p:
-        kept, R, pivots = _left_to_right(sums.gram[:-1, :-1])
+        gram = sums.gram[:-1, :-1]
+        squares, least = _squares(layout, gram)
+        kept, R, pivots = _left_to_right(gram, np.maximum(ROUNDING, least))
         dropped = np.setdiff1d(np.arange(layout.p), kept)
         # a column that took part in the coordinates of others, but adds nothing in the whole
-        changed = bool(used[dropped].any()) or bool((pivots[kept] < SAFE_PIVOT).any())
+        misled = bool(used[dropped].any())
+        # columns that may add something, which the sums cannot tell: they are measured
+        faint = dropped[pivots[dropped] > least[dropped]] if not misled else dropped[:0]
+        changed = misled or len(faint) > 0 or bool((pivots[kept] < SAFE_PIVOT).any())
         if changed:
             better[np.ix_(kept, kept)] = layout.T[np.ix_(kept, kept)] @ invert_upper(R)
             better[np.ix_(kept, dropped)] = 0.0
             for column in dropped:
                 better[:, column] = 0.0
                 better[column] = 0.0
-                better[column, column] = 1.0 / np.sqrt(_square(layout, sums, column))
+                better[column, column] = 1.0 / np.sqrt(squares[column] or 1.0)
+            for column in faint:
+                before = kept[kept < column]
+                inverse = invert_upper(R[: len(before), : len(before)])
+                rest = layout.T[:, column].copy()
+                rest -= layout.T[:, before] @ (inverse @ (inverse.T @ gram[before, column]))
+                better[:, column] = rest / np.sqrt(pivots[column] * gram[column, column])
             used[:] = False
             used[kept] = True
     whitenings = []
@@ -64,7 +85,7 @@ def improve(layout: Layout, sums: Sums) -> Layout | None:
         for start, stop in _rotated(factor):
             block = slice(start, stop)
             if stop - start > 1 and gram_factor(gram[block, block]) is None:
-                kept, R, pivots = _left_to_right(gram[block, block])
+                kept, R, _ = _left_to_right(gram[block, block], np.full(stop - start, ROUNDING))
                 if len(kept) == stop - start:
                     W[block, block] = W[block, block] @ invert_upper(R)
                     changed = True
@@ -106,7 +127,7 @@ def finish(
             "combinations": _combinations(T, sums.gram[:-1, :-1], kept, R_inverse, inverse1),
         },
     )
-    design, terms = _rowless_design(prototype, scan)
+    terms = _rowless_terms(prototype)
     factors, slots = arrange(terms)
     groups, A, C, W1s = [], [], [], []
     for number, (factor, mine) in enumerate(zip(layout.factors, factors, strict=True)):
@@ -128,6 +149,16 @@ def finish(
                 },
             )
         )
+    facts = row_facts(
+        layout,
+        sums.margins,
+        scan.numbers,
+        sums.gram[np.ix_(kept, kept)],
+        [_factor_gram(layout, sums, number) for number in range(len(groups))],
+        kept,
+        inverse1,
+        W1s,
+    )
     D = np.eye(len(kept) + 1)
     D[-1, -1] = left
     products = CrossProducts(
@@ -144,6 +175,7 @@ def finish(
         log_weights=sums.log_weights,
         logdet_fixed=basis.logdet,
     )
+    design = _rowless_design(prototype, scan, terms, facts)
     return design, assemble(basis, tuple(groups), slots, products, reml=reml)
 
 
@@ -158,10 +190,10 @@ def _rotated(factor: FactorLayout) -> list[tuple[int, int]]:
     return out
 
 
-def _left_to_right(gram: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
+def _left_to_right(gram: FloatArray, least: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return independent columns, their factor, and the squared remainder of every scaled column.
 
-    A remainder below `ROUNDING` counts as none.
+    A remainder that is not above ``least`` (p,) counts as none.
     """
     p = len(gram)
     scale = np.sqrt(gram.diagonal())
@@ -173,18 +205,23 @@ def _left_to_right(gram: FloatArray) -> tuple[IntArray, FloatArray, FloatArray]:
     for j in range(p):
         row = scaled[j] - R[: len(kept), j] @ R[: len(kept)]
         pivots[j] = row[j]
-        if row[j] > ROUNDING:
+        if row[j] > least[j]:
             R[len(kept)] = row / np.sqrt(row[j])
             kept.append(j)
     index = np.array(kept, dtype=np.intp)
     return index, np.triu(R[: len(kept)][:, index]) * scale[index], pivots
 
 
-def _square(layout: Layout, sums: Sums, column: int) -> float:
-    """Return the weighted sum of squares of a column of X."""
+def _squares(layout: Layout, gram: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the weighted squares of the columns of X, and what they have to add, both (p,).
+
+    The latter are squared remainders of scaled work columns.
+    """
     assert isinstance(layout.T, np.ndarray)
-    coordinates = invert_upper(layout.T)[:, column]
-    return float(coordinates @ sums.gram[:-1, :-1] @ coordinates) or 1.0
+    back = invert_upper(layout.T)
+    squares = np.einsum("ij,ik,kj->j", back, gram, back)
+    own = gram.diagonal() / layout.T.diagonal() ** 2
+    return squares, ALIASED * np.divide(squares, own, out=np.ones_like(own), where=own > 0)
 
 
 def _independent(layout: Layout, sums: Sums) -> tuple[IntArray, FloatArray]:
@@ -192,11 +229,13 @@ def _independent(layout: Layout, sums: Sums) -> tuple[IntArray, FloatArray]:
     if not len(gram):
         return np.zeros(0, dtype=np.intp), np.zeros((0, 0))
     factor = gram_factor(gram)
-    if factor is not None:
-        return np.arange(len(gram)), factor
     if not isinstance(layout.T, np.ndarray):
-        return independent_by_gram(gram)
-    kept, R, _ = _left_to_right(gram)
+        everything = np.arange(len(gram))
+        return independent_by_gram(gram) if factor is None else (everything, factor)
+    _, least = _squares(layout, gram)
+    if factor is not None and (factor.diagonal() ** 2 > least * gram.diagonal()).all():
+        return np.arange(len(gram)), factor
+    kept, R, _ = _left_to_right(gram, np.maximum(ROUNDING, least))
     return kept, R
 
 
@@ -284,10 +323,7 @@ def _check_columns(A: FloatArray, slots: tuple[TermSlot, ...]) -> None:
                 )
 
 
-def _rowless_design(
-    prototype: Design, scan: Scan
-) -> tuple[StreamedDesign, tuple[StreamedTerm, ...]]:
-    """Return the design without rows, which has no weights or offset only if the model has none."""
+def _rowless_terms(prototype: Design) -> tuple[StreamedTerm, ...]:
     groupings: dict[int, StreamedGrouping] = {}
     terms = []
     for term in prototype.terms:
@@ -313,18 +349,26 @@ def _rowless_design(
                 },
             )
         )
+    return tuple(terms)
+
+
+def _rowless_design(
+    prototype: Design, scan: Scan, terms: tuple[StreamedTerm, ...], facts: RowFacts
+) -> StreamedDesign:
+    """Return the design without rows, which has no weights or offset only if the model has none."""
     values = {
         "formula": prototype.formula,
         "response": prototype.response,
         "x_names": prototype.x_names,
-        "terms": tuple(terms),
+        "terms": terms,
         "n_total": scan.n_total,
         "dropped": dict(scan.dropped),
         "spec": prototype.spec,
         "contrasts": dict(prototype.contrasts),
+        "facts": facts,
     }
     if prototype.weights is None:
         values["weights"] = None
     if prototype.offset is None:
         values["offset"] = None
-    return restore(StreamedDesign, values), tuple(terms)
+    return restore(StreamedDesign, values)

@@ -66,24 +66,31 @@ def stream_problem(
     names = source.names()
     if not isinstance(formula, ModelFormula):
         formula = parse_formula(formula, names)
+    _check_folders(source, formula, names)
     plan = make_plan(formula, names, weights, offset, used_context(context, formula))
     scan = _first_pass(source, plan, progress)
     prototype = prototype_design(scan, plan, contrasts, na_action)
-    layout = make_layout(prototype, plan)
+    layout = make_layout(prototype, plan, scan.numbers)
     for number in range(2, 2 + MOST_PASSES):
         _check_same(source, before)
         sums = _next_pass(source, layout, progress, number)
         _check_same(source, before)
-        if (sums.n_total, sums.n) != (scan.n_total, scan.n_used):
-            raise DataError(
-                f"the data changed while they were read: first {scan.n_total} rows, of which "
-                f"{scan.n_used} could be used, then {sums.n_total} and {sums.n}."
-            )
-        better = improve(layout, sums)
+        _check_same_rows(scan, sums)
+        better = improve(layout, sums) if number <= MOST_PASSES else None
         if better is None:
             break
         layout = better
     return finish(layout, sums, scan, prototype, reml=reml)
+
+
+def _check_folders(source: Source, formula: ModelFormula, names: tuple[str, ...]) -> None:
+    groups = [name for term in formula.random for v in term.group for name in v.names]
+    for name in (*formula.names, *groups):
+        if name not in names and name in source.folders:
+            raise DataError(
+                f"{name!r} stands in the names of folders ({name}=...), not in the files; give "
+                "pyarrow.dataset.dataset(path, partitioning='hive'), which makes it a column."
+            )
 
 
 def _first_pass(source: Source, plan: ScanPlan, progress: bool) -> Scan:
@@ -104,6 +111,20 @@ def _next_pass(source: Source, layout: Layout, progress: bool, number: int) -> S
         merge_sums,
         progress=f"pass {number}" if progress else "",
     )
+
+
+def _check_same_rows(scan: Scan, sums: Sums) -> None:
+    if (sums.n_total, sums.n) != (scan.n_total, scan.n_used):
+        raise DataError(
+            f"the data changed while they were read: first {scan.n_total} rows, of which "
+            f"{scan.n_used} could be used, then {sums.n_total} and {sums.n}."
+        )
+    if sums.print != scan.print:
+        raise DataError(
+            "the data changed while they were read: the same number of rows, but with other "
+            "values. They are read more than once and must come out the same every time: fix the "
+            "seed of random numbers, or write the data to a file first."
+        )
 
 
 def _check_same(source: Source, before: object) -> None:

@@ -17,6 +17,7 @@ that lead the columns of X, as in ``y ~ x + (x | g)``, are work columns already.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,10 +25,13 @@ from scipy import sparse
 
 from ranef.design.spec import ColumnSpec
 from ranef.design.types import Design, RandomTerm
+from ranef.design.variables import Variables
 from ranef.estimation import TermSlot, arrange
 from ranef.formula import Expression
 from ranef.linalg.conditioning import whitening
 from ranef.linalg.triangular import independent_columns, invert_upper, row_blocks, stacked_factor
+from ranef.streaming.cells import CellLayout, cell_layout
+from ranef.streaming.facts import Numbers
 from ranef.streaming.lookup import GroupLookup, group_lookup
 from ranef.streaming.plan import ScanPlan
 from ranef.typing import BoolArray, FloatArray
@@ -100,6 +104,12 @@ class Layout:
         In the core's order.
     width : int
         Number of work columns.
+    center : float64 array (p,) or None
+        A row of X near the mean, about which Q0 is summed without weights; None where
+        the sums tell all there is to know about the spread of Q0.
+    cells : CellLayout or None
+    nothing : Variables
+        The variables without any row.
     """
 
     plan: ScanPlan
@@ -110,6 +120,9 @@ class Layout:
     used: BoolArray
     factors: tuple[FactorLayout, ...]
     width: int
+    center: FloatArray | None
+    cells: CellLayout | None
+    nothing: Variables
 
     @property
     def p(self) -> int:
@@ -117,8 +130,16 @@ class Layout:
         return len(self.beta)
 
 
-def make_layout(design: Design, plan: ScanPlan) -> Layout:
-    """Choose the coordinates from the design of witnesses and sample."""
+def make_layout(design: Design, plan: ScanPlan, numbers: Mapping[str, Numbers]) -> Layout:
+    """Choose the coordinates from the design of witnesses and sample.
+
+    Parameters
+    ----------
+    design : Design
+    plan : ScanPlan
+    numbers : mapping of str to Numbers
+        Predictors that are numbers.
+    """
     roots = None if design.weights is None else np.sqrt(design.weights)
     response = design.y if design.offset is None else design.y - design.offset
     T, beta, used = _coordinates(design.X, response, roots)
@@ -126,7 +147,34 @@ def make_layout(design: Design, plan: ScanPlan) -> Layout:
     for slots in arrange(design.terms)[0]:
         factor, width = _factor(design, slots, T, roots, width)
         factors.append(factor)
-    return Layout(plan, design.spec, plan.formula.response, T, beta, used, tuple(factors), width)
+    # with an intercept the sums hold the means; with weights they are those of other rows
+    summed = roots is None and design.spec.intercept
+    return Layout(
+        plan,
+        design.spec,
+        plan.formula.response,
+        T,
+        beta,
+        used,
+        tuple(factors),
+        width,
+        None if summed else np.asarray(design.X.mean(axis=0), dtype=np.float64).ravel(),
+        cell_layout(design, plan.predictors, numbers),
+        without_rows(design.variables),
+    )
+
+
+def without_rows(variables: Variables) -> Variables:
+    """Return the kinds of the variables, without rows and levels."""
+    columns = {
+        name: replace(
+            column,
+            values=column.values[:0].copy(),
+            levels=None if column.levels is None else column.levels[:0],
+        )
+        for name, column in variables.columns.items()
+    }
+    return Variables(columns, variables.index[:0])
 
 
 def with_coordinates(
@@ -166,7 +214,8 @@ def _coordinates(
     beta = np.zeros(p)
     beta[kept] = inverse @ (inverse.T @ inner)
     T = np.diag(_inverse_norms(np.sqrt((whole[:, :p] ** 2).sum(axis=0))))
-    T[np.ix_(kept, kept)] = inverse
+    # a factor with a positive diagonal is that of any other sample of the same data, too
+    T[np.ix_(kept, kept)] = inverse * np.where(inverse.diagonal() < 0.0, -1.0, 1.0)
     used = np.zeros(p, dtype=bool)
     used[kept] = True
     # columns of unit mean square instead of unit norm: any factor will do, this one reads well

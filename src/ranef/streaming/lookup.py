@@ -9,7 +9,7 @@ import pandas as pd
 
 from ranef.design.column import Column
 from ranef.design.frame import Frame
-from ranef.design.grouping import group_column
+from ranef.design.grouping import distances, group_column
 from ranef.design.types import Grouping
 from ranef.design.variables import Variables
 from ranef.errors import DataError
@@ -54,9 +54,7 @@ class LevelTable:
             return self._find(pd.Index(values))
         if int(values.min()) < self.low or int(values.max()) >= self.low + len(self.table):
             return self._find(pd.Index(values))
-        codes: IntArray = self.table[
-            values if self.low == 0 else values.astype(np.int64) - self.low
-        ]
+        codes: IntArray = self.table[distances(values, self.low)]
         return codes
 
     def _find(self, values: pd.Index) -> IntArray:
@@ -73,7 +71,7 @@ def level_table(levels: pd.Index) -> LevelTable:
         reach = high - low + 1
         if reach <= max(_TABLE, 4 * len(levels)):
             table = np.full(reach, -1, dtype=np.int32)
-            table[levels.to_numpy() - low] = np.arange(len(levels), dtype=np.int32)
+            table[distances(levels.to_numpy(), low)] = np.arange(len(levels), dtype=np.int32)
             return LevelTable(levels, low, table)
     numeric = levels.dtype.kind in "iuf"
     return LevelTable(levels if numeric else levels.astype(object), 0, None)

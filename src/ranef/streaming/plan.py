@@ -17,6 +17,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from ranef.design.column import Column
@@ -47,6 +48,8 @@ class ScanPlan:
         The caller's functions and constants that the formula uses.
     variables : tuple of str
         The columns of the data that the model uses.
+    predictors : tuple of str
+        Those of the fixed effects, as they follow each other in the formula.
     levels : tuple of Expression
         Expressions whose every value must be seen, whatever its kind.
     named : tuple of str
@@ -70,6 +73,7 @@ class ScanPlan:
     offset: str | None
     context: Mapping[str, Any]
     variables: tuple[str, ...]
+    predictors: tuple[str, ...]
     levels: tuple[Expression, ...]
     named: tuple[str, ...]
     groups: tuple[tuple[str, ...], ...]
@@ -98,17 +102,12 @@ def make_plan(
     ------
     OptionError
         If weights or offset are not names of columns.
+    DataError
+        If the context has a column.
     FormulaError
         If the formula cannot be streamed.
     """
-    for role, given in (("weights", weights), ("offset", offset)):
-        if given is not None and not isinstance(given, str):
-            raise OptionError(
-                f"{role} must be the name of a column when the data are streamed; got "
-                f"{type(given).__name__}."
-            )
-        if given is not None and given not in names:
-            raise UnknownVariableError.from_missing(given, names)
+    _check_arguments(names, weights, offset, context)
     expressions = formula.expressions
     nothing = Evaluator(
         Frame(names, 0, pd.RangeIndex(0), False, _no_column), formula.source, context
@@ -150,6 +149,7 @@ def make_plan(
         offset,
         context,
         tuple(dict.fromkeys((*evaluated, *grouping, *arguments))),
+        _predictors(formula, names),
         tuple(levels.values()),
         evaluated,
         groups,
@@ -164,6 +164,31 @@ def make_plan(
             and not any(_learns(node, context) for node in walk(e.node))
         ),
     )
+
+
+def _check_arguments(
+    names: tuple[str, ...], weights: Any, offset: Any, context: Mapping[str, Any]
+) -> None:
+    for role, given in (("weights", weights), ("offset", offset)):
+        if given is not None and not isinstance(given, str):
+            raise OptionError(
+                f"{role} must be the name of a column when the data are streamed; got "
+                f"{type(given).__name__}."
+            )
+        if given is not None and given not in names:
+            raise UnknownVariableError.from_missing(given, names)
+    for word, value in context.items():
+        if not callable(value) and np.ndim(value) and not isinstance(value, tuple):
+            raise DataError(
+                f"{word!r} of the context has one value for every row, which cannot be streamed; "
+                "make it a column of the data."
+            )
+
+
+def _predictors(formula: ModelFormula, names: tuple[str, ...]) -> tuple[str, ...]:
+    factors = [factor for term in formula.fixed.terms for factor in term.factors]
+    factors.sort(key=lambda factor: factor.span[0])
+    return tuple(dict.fromkeys(n for factor in factors for n in factor.names if n in names))
 
 
 def _no_column(position: int, name: str) -> Column:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeAlias
 
+from ranef.errors import DataError
 from ranef.streaming.arrow import table_to_frame
 from ranef.streaming.files import CHUNK_ROWS, Chunks
+
+Reader: TypeAlias = Callable[[Any, tuple[str, ...] | None], Iterator[tuple[str, Any]]]
 
 
 def is_polars_lazy(data: Any) -> bool:
@@ -24,8 +27,22 @@ def is_duckdb(data: Any) -> bool:
 def query_chunks(data: Any) -> Chunks:
     """Return the chunks of a polars LazyFrame or a DuckDB relation."""
     if is_duckdb(data):
-        return Chunks("a DuckDB relation", lambda columns: _duckdb(data, columns), lambda: None)
-    return Chunks("a polars LazyFrame", lambda columns: _polars(data, columns), lambda: None)
+        return _chunks(
+            "a DuckDB relation", _duckdb, data, getattr(sys.modules.get("duckdb"), "Error", OSError)
+        )
+    return _chunks(
+        "a polars LazyFrame", _polars, data, sys.modules["polars"].exceptions.PolarsError
+    )
+
+
+def _chunks(description: str, read: Reader, data: Any, failure: type[Exception]) -> Chunks:
+    def chunks(columns: tuple[str, ...] | None) -> Iterator[tuple[str, Any]]:
+        try:
+            yield from read(data, columns)
+        except (OSError, failure) as error:
+            raise DataError(f"{description} cannot be computed: {error}") from error
+
+    return Chunks(description, chunks, lambda: None)
 
 
 def _polars(data: Any, columns: tuple[str, ...] | None) -> Iterator[tuple[str, Any]]:

@@ -18,7 +18,21 @@ from ranef.design.types import Design, Grouping, RandomTerm
 from ranef.errors import NoRowsError
 from ranef.linalg.conditioning import FixedBasis
 from ranef.linalg.crossproducts import GroupedColumns
+from ranef.streaming.facts import RowFacts
 from ranef.typing import FloatArray
+
+# What the attributes that are not there are called outside of this package.
+_WORDS = {
+    "y": "is no response 'y'",
+    "X": "is no matrix 'X'",
+    "index": "are no labels of rows ('index')",
+    "variables": "are no 'variables' by row",
+    "columns": "are no predictors by row",
+    "codes": "are no groups by row",
+    "residual": "are no residuals",
+    "weights": "are no prior weights by row",
+    "offset": "is no offset by row",
+}
 
 
 class Rowless:
@@ -29,9 +43,10 @@ class Rowless:
     def __getattr__(self, name: str) -> NoReturn:
         if name in _names(type(self)):
             raise NoRowsError(
-                f"the model was fitted to streamed data and keeps no rows, so there is no "
-                f"{name!r}. For fitted values and residuals use predict(chunk) for one chunk after "
-                "the other; for everything else that needs rows fit data that are in memory."
+                "the model was fitted to streamed data and keeps no rows, so there "
+                f"{_WORDS.get(name, f'is no {name!r}')}. For fitted values and residuals use "
+                "predict(chunk) for one chunk after the other; for everything else that needs rows "
+                "fit data that are in memory."
             )
         raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
 
@@ -42,9 +57,13 @@ class Rowless:
 
 
 class StreamedDesign(Rowless, Design):
-    """A `Design` without ``y``, ``X``, ``index``, ``variables``; others as the data had them."""
+    """A `Design` without ``y``, ``X``, ``index``, ``variables``; others as the data had them.
 
-    __slots__ = ()
+    ``facts`` is what is remembered of the rows.
+    """
+
+    __slots__ = ("facts",)
+    facts: RowFacts
 
     def __repr__(self) -> str:
         terms = ", ".join(term.label for term in self.terms)
@@ -85,6 +104,14 @@ class StreamedColumns(Rowless, GroupedColumns):
     def width(self) -> int:
         """Number of columns, k."""
         return int(self.whitening.shape[0])
+
+
+def is_given(design: Design, name: str) -> bool:
+    """Tell whether a design has weights or an offset, kept or not."""
+    try:
+        return getattr(design, name) is not None
+    except NoRowsError:
+        return True
 
 
 Record = TypeVar("Record", bound=Rowless)

@@ -8,7 +8,9 @@ workers of a cluster. A `Scan` holds
 * witnesses: for every level of every factor, and every combination of grouping variables, one
   used row in which it occurs; and a thin sample of all used rows. A design built from these rows
   has the levels, the codings and the names of the whole data;
-* what calls such as ``scale(x)`` and ``poly(x, 2)`` learn from.
+* what calls such as ``scale(x)`` and ``poly(x, 2)`` learn from;
+* mean and range of the numbers among the predictors;
+* a checksum of the used rows, by which the next pass knows that they are the same.
 
 Memory: the witnesses (one row per level), and 8 bytes per row for ``poly``, ``bs``, ``ns`` and the
 like. Cost: a few operations per row and factor.
@@ -32,12 +34,16 @@ from ranef.design.values import FactorValue, Matrix
 from ranef.errors import DataError
 from ranef.formula import Expression
 from ranef.formula.nodes import Call
-from ranef.streaming.plan import ScanPlan, argument
+from ranef.streaming.facts import Numbers
+from ranef.streaming.moments import Moments, moments_of
+from ranef.streaming.plan import ScanPlan
+from ranef.streaming.prints import frame_print
 from ranef.streaming.table import (
     Nature,
     Table,
     join,
     nature_of,
+    neutral,
     size_of,
     table_frame,
     take,
@@ -54,33 +60,14 @@ TRIAL = 1000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Moments:
-    """Count, mean and sum of squares about the mean of a column."""
-
-    count: int
-    mean: float
-    squares: float
-
-    def merge(self, other: Moments) -> Moments:
-        """Return the moments of both parts together (Chan, Golub, LeVeque 1983)."""
-        if 0 in (self.count, other.count):
-            return self if other.count == 0 else other
-        count = self.count + other.count
-        step = other.mean - self.mean
-        return Moments(
-            count,
-            self.mean + step * other.count / count,
-            self.squares + other.squares + step * step * self.count * other.count / count,
-        )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
 class Scan:
     """What the first pass knows of some chunks.
 
     Attributes
     ----------
     n_total, n_used : int
+    print : int
+        Of the used rows, all columns of the model.
     dropped : mapping variable -> int
         Rows with a missing value.
     natures : mapping variable -> Nature
@@ -90,18 +77,22 @@ class Scan:
     stride : int
         The sample holds about every ``stride``-th used row.
     moments : mapping text -> Moments
+    numbers : mapping variable -> Numbers
+        Numeric predictors; none where no row is used.
     kept : mapping variable -> tuple of float64 arrays
         Columns in pieces, all rows.
     """
 
     n_total: int
     n_used: int
+    print: int
     dropped: Mapping[str, int]
     natures: Mapping[str, Nature]
     witnesses: tuple[Table, ...]
     sample: Table
     stride: int
     moments: Mapping[str, Moments]
+    numbers: Mapping[str, Numbers]
     kept: Mapping[str, tuple[FloatArray, ...]]
 
 
@@ -113,36 +104,46 @@ def scan_chunk(frame: Frame, plan: ScanPlan) -> Scan:
     DataError
         If it cannot be used for the model.
     """
-    check_columns(frame, plan)
+    frame = open_columns(frame, plan)
     evaluator = Evaluator(frame, plan.formula.source, plan.context)
-    for expression in plan.makers:
+    for expression in () if _lacks_values(frame, plan) else plan.makers:
         evaluate_chunk(expression, evaluator)  # its error says more than that of the next line
     rows, dropped = chunk_rows(frame, plan, evaluator)
-    _check_own(frame, plan)
+    if rows.size:
+        _check_own(frame, plan)
     natures = {name: nature_of(frame.column(name)) for name in plan.variables}
     used = np.arange(frame.size) if rows.keep is None else rows.keep
     stride = 1 << max(0, (len(used) // SAMPLE).bit_length() - 1)
     return Scan(
         frame.size,
         rows.size,
+        frame_print(frame, plan.variables, rows.keep),
         dropped,
         natures,
         (take_table(frame, plan.variables, _first_rows(frame, rows, plan, evaluator)),),
         take_table(frame, plan.variables, used[::stride]),
         stride,
-        {call.text: _moments(call, evaluator) for call in plan.moments},
+        {call.text: moments_of(call, evaluator) for call in plan.moments},
+        _numbers(frame, rows, plan),
         {name: (_kept(frame, name),) for name in plan.kept},
     )
 
 
-def check_columns(frame: Frame, plan: ScanPlan) -> None:
-    """Raise DataError if the chunk does not have the columns of the first one."""
+def open_columns(frame: Frame, plan: ScanPlan) -> Frame:
+    """Return a chunk whose columns are fit for use.
+
+    Raises
+    ------
+    DataError
+        If it does not have the columns of the first one.
+    """
     absent = [name for name in plan.variables if name not in frame]
     if absent:
         raise DataError(
             f"the column {absent[0]!r} is missing; the first chunk had it. Columns: "
             f"{', '.join(frame.names[:20])}."
         )
+    return neutral(frame)
 
 
 def chunk_rows(
@@ -157,10 +158,23 @@ def chunk_rows(
     """
     weights = read_numbers("weights", plan.weights, frame)
     offset = read_numbers("offset", plan.offset, frame)
+    if _lacks_values(frame, plan):
+        return UsedRows(np.zeros(0, dtype=np.intp), 0, frame.index[:0], {}), _missing(frame, plan)
     rows, masks = usable_rows(plan.formula, evaluator, (weights, offset))
     if weights is not None and rows.size:
         check_weights(rows.subset(weights.values))
     return rows, {name: int(np.count_nonzero(mask)) for name, mask in masks.items()}
+
+
+def _lacks_values(frame: Frame, plan: ScanPlan) -> bool:
+    """Tell whether a column has no value at all: no row can be used, and its type is not known."""
+    return frame.size in _missing(frame, plan).values()
+
+
+def _missing(frame: Frame, plan: ScanPlan) -> dict[str, int]:
+    """Return how many values the columns lack, of those that lack any."""
+    masks = {name: frame.column(name).missing for name in plan.variables}
+    return {name: int(np.count_nonzero(m)) for name, m in masks.items() if m is not None}
 
 
 def merge_scans(left: Scan, right: Scan, plan: ScanPlan) -> Scan:
@@ -176,6 +190,7 @@ def merge_scans(left: Scan, right: Scan, plan: ScanPlan) -> Scan:
     merged = Scan(
         left.n_total + right.n_total,
         left.n_used + right.n_used,
+        (left.print + right.print) % 2**64,
         {
             name: left.dropped.get(name, 0) + right.dropped.get(name, 0)
             for name in (*left.dropped, *right.dropped)
@@ -185,6 +200,7 @@ def merge_scans(left: Scan, right: Scan, plan: ScanPlan) -> Scan:
         sample,
         stride,
         {text: part.merge(right.moments[text]) for text, part in left.moments.items()},
+        _merge_numbers(left.numbers, right.numbers),
         {name: pieces + right.kept[name] for name, pieces in left.kept.items()},
     )
     pending = sum(map(size_of, merged.witnesses[1:]))
@@ -285,19 +301,20 @@ def _first_of_codes(codes: IntArray, size: int) -> IntArray:
     return found
 
 
-def _moments(call: Expression, evaluator: Evaluator) -> Moments:
-    inner = Expression.from_node(argument(call.node))
-    value = evaluator.evaluate(inner)
-    if isinstance(value, Matrix | FactorValue) or not isinstance(value, np.ndarray):
-        raise DataError(f"{call.text}: a column of numbers is needed here.")
-    values = value.astype(np.float64, copy=False)
-    if np.isnan(values).any():
-        values = values[~np.isnan(values)]
-    if not len(values):
-        return Moments(0, 0.0, 0.0)
-    mean = float(values.mean())
-    rest = values - mean
-    return Moments(len(values), mean, float(rest @ rest))
+def _numbers(frame: Frame, rows: UsedRows, plan: ScanPlan) -> dict[str, Numbers]:
+    found = {}
+    for name in plan.predictors:
+        column = frame.column(name)
+        if column.kind == "numeric":
+            found[name] = Numbers.of(rows.subset(column.values))
+    return {name: numbers for name, numbers in found.items() if numbers is not None}
+
+
+def _merge_numbers(left: Mapping[str, Numbers], right: Mapping[str, Numbers]) -> dict[str, Numbers]:
+    merged = {**left, **right}
+    for name in left.keys() & right.keys():
+        merged[name] = left[name].merge(right[name])
+    return merged
 
 
 def _kept(frame: Frame, name: str) -> FloatArray:

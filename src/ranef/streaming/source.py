@@ -38,14 +38,17 @@ class Source:
         beginning.
     fingerprint : callable
         Something that is equal as long as the data are the same.
-    partitions : tuple
-        Delayed data frames of a cluster; empty if the chunks are read here.
+    partitions : callable or None
+        Columns -> delayed data frames of a cluster; None if the chunks are read here.
+    folders : tuple of str
+        Columns that stand in the names of folders, where they are not read.
     """
 
     description: str
     chunks: Callable[[Columns], Iterator[tuple[str, Any]]]
     fingerprint: Callable[[], object]
     partitions: Callable[[Columns], tuple[Any, ...]] | None = None
+    folders: tuple[str, ...] = ()
 
     def names(self) -> tuple[str, ...]:
         """Return the names of the columns, from the first chunk.
@@ -72,9 +75,9 @@ def open_source(data: Any) -> Source | None:
     Parameters
     ----------
     data : object
-        A path or pattern of Parquet, Feather or CSV files, a pyarrow Dataset, a polars LazyFrame,
-        a DuckDB relation, a Dask DataFrame, a list or other re-iterable of data frames, or a
-        function that returns an iterator of data frames.
+        A path or pattern of Parquet, Feather or CSV files, a list of paths, a pyarrow Dataset, a
+        polars LazyFrame, a DuckDB relation, a Dask DataFrame, a list or other re-iterable of data
+        frames, or a function that returns an iterator of data frames.
 
     Raises
     ------
@@ -82,8 +85,10 @@ def open_source(data: Any) -> Source | None:
         If the chunks can be read only once, or a file cannot be found.
     """
     source: Source | None = None
-    if isinstance(data, str | PathLike):
+    if _is_path(data):
         source = _from_chunks(file_chunks(data))
+    elif isinstance(data, list | tuple) and data and all(map(_is_path, data)):
+        source = _from_chunks(file_chunks(*data))
     elif _is_dask(data):
         source = _from_dask(data)
     elif _is_dataset(data):
@@ -93,6 +98,10 @@ def open_source(data: Any) -> Source | None:
     elif not _is_whole(data):
         source = _from_object(data)
     return source
+
+
+def _is_path(data: Any) -> bool:
+    return isinstance(data, str | PathLike)
 
 
 def _is_whole(data: Any) -> bool:
@@ -133,13 +142,18 @@ def open_chunk(label: str, data: Any) -> Frame:
 
 
 def _from_chunks(chunks: Chunks) -> Source:
-    return Source(chunks.description, chunks.read, chunks.fingerprint)
+    return Source(chunks.description, chunks.read, chunks.fingerprint, folders=chunks.folders)
 
 
 def _from_iterable(start: Callable[[], Iterable[Any]], description: str) -> Source:
     def chunks(columns: Columns) -> Iterator[tuple[str, Any]]:
         del columns  # these frames are in memory as they are
         found = start()
+        if _is_whole(found):
+            raise DataError(
+                f"{description} must return an iterator of data frames; got a single "
+                f"{type(found).__name__}. Return a list of one, or give it as it is."
+            )
         if not isinstance(found, Iterable):
             raise DataError(
                 f"{description} must return an iterator of data frames; got {type(found).__name__}."

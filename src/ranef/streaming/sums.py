@@ -31,7 +31,9 @@ from ranef.errors import DataError
 from ranef.formula import Expression
 from ranef.linalg.crossproducts import observed_pairs
 from ranef.streaming.layout import FactorLayout, Layout
-from ranef.streaming.scan import check_columns, chunk_rows, evaluate_chunk
+from ranef.streaming.margins import Margins, chunk_margins
+from ranef.streaming.prints import frame_print
+from ranef.streaming.scan import chunk_rows, evaluate_chunk, open_columns
 from ranef.typing import FloatArray, IntArray
 
 Column: TypeAlias = FloatArray | float
@@ -50,13 +52,15 @@ class PairSums:
 class Sums:
     """Sums over rows; see the module's docstring for the shapes.
 
-    ``n_total`` counts all rows, ``n`` those that were used; ``total`` is the sum of squares of the
-    weighted response, ``low`` and ``high`` bound the response, ``log_weights`` is sum(log w).
-    ``pairs`` holds several parts that are not added yet, the largest first.
+    ``n_total`` counts all rows, ``n`` those that were used, whose checksum is ``print``; ``total``
+    is the sum of squares of the weighted response, ``low`` and ``high`` bound the response,
+    ``log_weights`` is sum(log w). ``pairs`` holds several parts that are not added yet, the largest
+    first.
     """
 
     n_total: int
     n: int
+    print: int
     low: float
     high: float
     total: float
@@ -65,6 +69,7 @@ class Sums:
     levels: tuple[FloatArray, ...]
     borders: tuple[FloatArray, ...]
     pairs: Mapping[tuple[int, int], tuple[PairSums, ...]]
+    margins: Margins
 
 
 def sum_chunk(frame: Frame, layout: Layout) -> Sums:
@@ -76,15 +81,16 @@ def sum_chunk(frame: Frame, layout: Layout) -> Sums:
         If it is not what the first pass has seen.
     """
     plan = layout.plan
-    check_columns(frame, plan)
+    frame = open_columns(frame, plan)
     whole = Evaluator(frame, plan.formula.source, plan.context, _states(layout))
     rows, _ = chunk_rows(frame, plan, whole)
     used = frame if rows.keep is None else frame.take(rows.keep)
+    if not rows.size:  # a column without any value may be of another type than it should
+        used = layout.nothing.frame()
     evaluator = Evaluator(used, plan.formula.source, plan.context, _states(layout))
     y = _numbers(layout.response, evaluator)
-    response = y
-    for offset in _offsets(layout, evaluator):
-        response = response - offset
+    offset = _offset(layout, evaluator)
+    response = y if offset is None else y - offset
     weights = read_numbers("weights", plan.weights, used)
     roots = None if weights is None else np.sqrt(weights.values)
     weighted = response if roots is None else response * roots
@@ -96,6 +102,7 @@ def sum_chunk(frame: Frame, layout: Layout) -> Sums:
     return Sums(
         frame.size,
         used.size,
+        frame_print(frame, plan.variables, rows.keep),
         float(y.min(initial=np.inf)),
         float(y.max(initial=-np.inf)),
         float(weighted @ weighted),
@@ -115,6 +122,9 @@ def sum_chunk(frame: Frame, layout: Layout) -> Sums:
             for g in range(len(codes))
             for f in range(g)
         },
+        chunk_margins(
+            used, layout, X, work, y, None if weights is None else weights.values, offset
+        ),
     )
 
 
@@ -123,6 +133,7 @@ def merge_sums(left: Sums, right: Sums) -> Sums:
     return Sums(
         left.n_total + right.n_total,
         left.n + right.n,
+        (left.print + right.print) % 2**64,
         min(left.low, right.low),
         max(left.high, right.high),
         left.total + right.total,
@@ -131,6 +142,7 @@ def merge_sums(left: Sums, right: Sums) -> Sums:
         _add(left.levels, right.levels),
         _add(left.borders, right.borders),
         {key: _gather((*parts, *right.pairs[key])) for key, parts in left.pairs.items()},
+        left.margins.merge(right.margins),
     )
 
 
@@ -182,10 +194,12 @@ def _check_finite(label: str, numbers: FloatArray, frame: Frame) -> None:
         )
 
 
-def _offsets(layout: Layout, evaluator: Evaluator) -> list[FloatArray]:
+def _offset(layout: Layout, evaluator: Evaluator) -> FloatArray | None:
+    """Return the sum of all offsets."""
     given = read_numbers("offset", layout.plan.offset, evaluator.frame)
-    out = [] if given is None else [given.values]
-    return out + [_numbers(expression, evaluator) for expression in layout.plan.formula.offsets]
+    parts = [] if given is None else [given.values]
+    parts += [_numbers(expression, evaluator) for expression in layout.plan.formula.offsets]
+    return sum(parts[1:], parts[0]) if parts else None
 
 
 def _work(

@@ -82,12 +82,34 @@ class Nature:
         return self.ordered == other.ordered and self.levels.equals(other.levels)
 
 
+def neutral(frame: Frame) -> Frame:
+    """Return a chunk in which columns without any value are numbers, all missing.
+
+    The type of such a column means nothing: a database gives Python objects for it, a CSV file
+    floats. As numbers they fit everywhere. Levels that are declared are something, though.
+    """
+
+    def read(_: int, name: str) -> Column:
+        column = frame.column(name)
+        if column.kind == "numeric" or not _says_nothing(column):
+            return column
+        missing = np.ones(frame.size, dtype=bool) if frame.size else None
+        return Column(name, "numeric", np.full(frame.size, np.nan), missing=missing)
+
+    return Frame(frame.names, frame.size, frame.index, frame.labelled, read)
+
+
+def _says_nothing(column: Column) -> bool:
+    if column.kind == "factor" and not column.text and column.levels is not None:
+        return not len(column.levels)
+    return not len(column.values) or (column.missing is not None and bool(column.missing.all()))
+
+
 def nature_of(column: Column) -> Nature:
     """Return what a chunk says about a column."""
-    declared = column.kind == "factor" and not column.text
-    if column.missing is not None and not declared and column.missing.all():
+    if _says_nothing(column):
         return Nature(None)
-    if declared:
+    if column.kind == "factor" and not column.text:
         return Nature("factor", column.levels, column.ordered)
     return Nature(column.kind)
 
@@ -122,6 +144,7 @@ def join(tables: Sequence[Table]) -> Table:
 
 
 def _concatenate(pieces: list[NDArray[Any]]) -> NDArray[Any]:
+    pieces = [piece for piece in pieces if len(piece)] or pieces[:1]  # empty ones have any type
     if len({piece.dtype.kind for piece in pieces} - set("iuf")) > 1:  # labels of several kinds
         pieces = [piece.astype(object) for piece in pieces]
     return np.concatenate(pieces)

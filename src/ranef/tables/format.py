@@ -75,6 +75,27 @@ def format_fixed(values: Iterable[float], decimals: int) -> tuple[str, ...]:
     return tuple(_show(number, f".{decimals}f") for number in numbers)
 
 
+def format_scientific(values: Iterable[float], decimals: int) -> tuple[str, ...]:
+    """Format numbers with a power of ten each; zero is just that.
+
+    Parameters
+    ----------
+    values : iterable of float
+    decimals : int
+
+    Returns
+    -------
+    tuple of str
+        One string per value, not padded.
+
+    Examples
+    --------
+    >>> format_scientific([3.25e-12, 0.0, -41000000000.0], 2)
+    ('3.25e-12', '0', '-4.10e+10')
+    """
+    return tuple("0" if v == 0.0 else _show(v, f".{decimals}e") for v in map(float, values))
+
+
 def format_p_values(
     values: Iterable[float], digits: int = 3, floor: float = P_VALUE_FLOOR
 ) -> tuple[str, ...]:

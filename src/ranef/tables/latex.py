@@ -27,6 +27,12 @@ _ESCAPES = str.maketrans(
 )
 # Text, compiled at first use: importing ranef should not wait for it.
 _NUMBER = r"(?P<below><\s*)?(?P<number>-?\d+(?:\.\d*)?)(?:e(?P<exponent>[+-]\d+))?"
+# A number with stars, or one or two in brackets, perhaps as a p-value.
+_ANY = r"(?:<\s*)?-?\d+(?:\.\d*)?(?:e[+-]\d+)?"
+_CELL = (
+    rf"(?P<open>[(\[]?)(?P<p>p [<=] )?(?P<one>{_ANY})(?:, (?P<two>{_ANY}))?(?P<close>[)\]]?)"
+    r"(?P<stars>\**)"
+)
 
 
 def render_latex(document: Document) -> str:
@@ -64,18 +70,35 @@ def escape_latex(text: str) -> str:
 def latex_number(text: str) -> str:
     r"""Return a formatted number in mathematics mode; anything else is escaped.
 
+    Numbers may stand in brackets, as two ends of an interval, or with stars.
+
     Examples
     --------
     >>> print(latex_number("-0.602"), latex_number("< 2e-16"), latex_number("NaN"))
     $-0.602$ $<2\times10^{-16}$ NaN
+    >>> print(latex_number("-0.602**"), latex_number("[-1.2, 0.3]"), latex_number("(p = 0.02)"))
+    $-0.602^{**}$ [$-1.2$, $0.3$] ($p=0.02$)
     """
-    match = re.fullmatch(_NUMBER, text)
+    match = re.fullmatch(_CELL, text)
     if match is None:
         return escape_latex(text)
+    stars = f"^{{{match['stars']}}}" if match["stars"] else ""
+    relation = match["p"].replace(" ", "") if match["p"] else ""
+    inside = f"${relation}{_mathematics(match['one'], stars)}$"
+    if match["two"]:
+        inside += f", ${_mathematics(match['two'])}$"
+    return match["open"] + inside + match["close"]
+
+
+def _mathematics(number: str, stars: str = "") -> str:
+    """Return a number, and stars above it, as they are written in mathematics mode."""
+    match = re.fullmatch(_NUMBER, number)
+    assert match is not None
     below = "<" if match["below"] else ""
     exponent = match["exponent"]
-    power = rf"\times10^{{{int(exponent)}}}" if exponent else ""
-    return f"${below}{match['number']}{power}$"
+    # TeX allows one superscript: the exponent gets a base for its own
+    power = rf"\times10^{{{int(exponent)}}}" + ("{}" if stars else "") if exponent else ""
+    return f"{below}{match['number']}{power}{stars}"
 
 
 def _block(block: Block) -> Iterator[str]:

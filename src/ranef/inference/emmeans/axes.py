@@ -19,6 +19,7 @@ from ranef.design.column import Column
 from ranef.design.contrasts import level_text
 from ranef.errors import FormulaError, OptionError, UnknownVariableError
 from ranef.formula import parse_expression
+from ranef.inference.emmeans.population import population
 from ranef.typing import IntArray
 
 if TYPE_CHECKING:
@@ -37,9 +38,9 @@ class Axis:
     name : str
     levels : pandas.Index (L,)
         The values it takes, in the type of the data.
-    codes : int array (n,) or None
-        Which of them every row of the data has, -1 for none; None for numbers that are held at
-        values of no meaning for rows, such as their mean.
+    codes : int array (m,) or None
+        Which of them every row of the `Population` has, -1 for none; None for numbers that are
+        held at values of no meaning for rows, such as their mean.
     """
 
     name: str
@@ -86,8 +87,13 @@ def grid_axes(
         if name not in names:
             raise unknown_variable(name, names)
     coerced = set(coerced_variables(model).values())
-    columns = model.design.variables.columns
-    return tuple(_axis(columns[name], name in coerced, wanted.get(name), spread) for name in names)
+    known = population(model)
+    return tuple(
+        _axis(known.columns[name], name in coerced, wanted.get(name), spread)
+        if name in known.columns
+        else _number_axis(name, known.numbers[name].mean, wanted.get(name), spread)
+        for name in names
+    )
 
 
 def unknown_variable(name: str, names: Sequence[str]) -> UnknownVariableError:
@@ -116,7 +122,8 @@ def _predictors(model: LinearMixedModel) -> tuple[str, ...]:
     factors = [factor for term in fixed.terms for factor in term.factors]
     factors.sort(key=lambda factor: factor.span[0])
     names = (name for factor in factors for name in factor.names)
-    return tuple(name for name in dict.fromkeys(names) if name in model.design.variables)
+    known = population(model)
+    return tuple(name for name in dict.fromkeys(names) if name in known)
 
 
 def coerced_variables(model: LinearMixedModel) -> dict[str, str]:
@@ -147,10 +154,14 @@ def _axis(column: Column, coerced: bool, wanted: Any, spread: bool) -> Axis:
         unique, codes = np.unique(values, return_inverse=True)
         if coerced or len(unique) <= FEW_VALUES:
             return _chosen(column.name, pd.Index(unique), codes, wanted)
-        mean = float(values.mean(dtype=np.float64))
-        held = np.array([mean - 1.0, mean + 1.0] if spread else [mean])
-        return Axis(column.name, pd.Index(held), None)
-    return Axis(column.name, pd.Index(_numbers(column.name, wanted)), None)
+    return _number_axis(column.name, float(values.mean(dtype=np.float64)), wanted, spread)
+
+
+def _number_axis(name: str, mean: float, wanted: Any, spread: bool) -> Axis:
+    """Return the axis of a number that is held at values of its own."""
+    if wanted is not None:
+        return Axis(name, pd.Index(_numbers(name, wanted)), None)
+    return Axis(name, pd.Index([mean - 1.0, mean + 1.0] if spread else [mean]), None)
 
 
 def _chosen(name: str, levels: pd.Index, codes: IntArray, wanted: Any) -> Axis:

@@ -20,6 +20,7 @@ from scipy import sparse
 from ranef.design import fixed_columns
 from ranef.errors import DataError, OptionError
 from ranef.inference.emmeans.axes import Axis, level_texts
+from ranef.inference.emmeans.population import mean_offset, population
 from ranef.inference.emmeans.specs import OVERALL
 from ranef.typing import FloatArray, IntArray, check_choice
 
@@ -166,8 +167,8 @@ def reference_grid(model: LinearMixedModel, axes: Sequence[Axis]) -> Grid:
         tuple(axis.levels for axis in axes),
         codes,
         model_rows(model, axes, codes),
-        np.full(count, 0.0 if model.design.offset is None else model.design.offset.mean()),
-        _counts(axes, codes, model.nobs),
+        np.full(count, mean_offset(model)),
+        _counts(axes, codes, model.nobs, population(model).counts),
     )
 
 
@@ -192,9 +193,10 @@ def model_rows(
     float64 array (m, P)
     """
     data: dict[str, Any] = {}
+    columns = population(model).columns
     for i, axis in enumerate(axes):
-        column = model.design.variables.columns[axis.name]
-        if column.levels is not None:
+        column = columns.get(axis.name)
+        if column is not None and column.levels is not None:
             data[axis.name] = pd.Categorical.from_codes(
                 codes[:, i], axis.levels, ordered=column.ordered
             )
@@ -288,15 +290,21 @@ def _codes_of(cells: IntArray, sizes: Sequence[int]) -> IntArray:
     return np.stack(np.unravel_index(cells, tuple(sizes), order="F"), axis=1)
 
 
-def _counts(axes: Sequence[Axis], codes: IntArray, nobs: int) -> FloatArray:
-    """Return the number of observations with the levels of every row."""
+def _counts(
+    axes: Sequence[Axis], codes: IntArray, nobs: int, each: FloatArray | None
+) -> FloatArray:
+    """Return the number of observations with the levels of every row.
+
+    ``each`` says how many observations every row of the population stands for; None for one.
+    """
     factors = [(i, axis.codes) for i, axis in enumerate(axes) if axis.codes is not None]
     if not factors:
         return np.full(len(codes), float(nobs))
     sizes = tuple(len(axes[i].levels) for i, _ in factors)
     found = np.stack([own for _, own in factors])
-    inside = found[:, (found >= 0).all(axis=0)]
-    cell = np.ravel_multi_index(tuple(inside), sizes)
-    counts = np.bincount(cell, minlength=int(np.prod(sizes)))
+    inside = (found >= 0).all(axis=0)
+    cell = np.ravel_multi_index(tuple(found[:, inside]), sizes)
+    weights = None if each is None else each[inside]
+    counts = np.bincount(cell, weights, minlength=int(np.prod(sizes)))
     here = np.ravel_multi_index(tuple(codes[:, i] for i, _ in factors), sizes)
     return counts[here].astype(np.float64)

@@ -26,6 +26,7 @@ from ranef.inference.emmeans.axes import Axis, grid_axes, unknown_variable
 from ranef.inference.emmeans.grid import Grid, Weighting, model_rows, reference_grid
 from ranef.inference.emmeans.links import transformed_response
 from ranef.inference.emmeans.means import averaged_functions, check_variables, with_contrasts
+from ranef.inference.emmeans.population import population
 from ranef.inference.emmeans.results import MarginalMeans
 from ranef.inference.emmeans.specs import parse_specs
 from ranef.typing import DdfMethod, FloatArray
@@ -130,13 +131,14 @@ def _variable(model: LinearMixedModel, var: str, axes: Sequence[Axis]) -> Expres
         if len(expression.names) != 1:
             raise OptionError(f"var must be a function of one variable; got {var!r}.")
     name = expression.names[0]
-    column = model.design.variables.columns[name]
+    known = population(model)
+    number = name in known.numbers or known.columns[name].kind == "numeric"
     plain = any(
         name in factor.names and factor.text not in model.design.spec.codings
         for term in model.formula.fixed.terms
         for factor in term.factors
     )
-    if column.kind != "numeric" or not plain:
+    if not number or not plain:
         raise OptionError(f"var must be a number, and {name!r} is a factor in the model.")
     return expression
 
@@ -148,7 +150,7 @@ def _slopes(
     name = expression.names[0]
     at = [axis.name for axis in axes].index(name)
     values = np.asarray(axes[at].levels, dtype=np.float64)[grid.codes[:, at]]
-    width = float(np.ptp(model.design.variables.columns[name].values)) or 1.0
+    width = population(model).range(name) or 1.0
     for step in STEPS:
         h = step * width
         L, change = np.zeros_like(grid.L), np.zeros(len(values))
