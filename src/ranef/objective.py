@@ -41,7 +41,7 @@ from ranef.typing import FloatArray
 
 # Up to this many random effects the exact Hessian of a crossed model is affordable: a dense
 # matrix of that size costs less than the gradient evaluations that it saves.
-LARGEST_WHOLE = 400
+LARGEST_WHOLE = 600
 # Up to this many it costs no more than an evaluation.
 CHEAP_WHOLE = 60
 # Rounding errors of the elimination, in units of those of one subtraction (measured: 3 to 30).

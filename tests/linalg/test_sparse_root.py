@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import pickle
 from unittest.mock import patch
 
 import numpy as np
@@ -12,8 +14,10 @@ from hypothesis import strategies as st
 
 import ranef
 from ranef.design import build_design
+from ranef.errors import FitError
 from ranef.estimation import make_problem
 from ranef.linalg import ordering, plan
+from ranef.linalg.crossproducts import CrossProducts
 from ranef.linalg.ordering import make_ordering
 from ranef.linalg.root import DenseRoot, DenseScheme, Root
 from ranef.linalg.sparse_root import SparseRoot, SparseScheme, make_sparse_scheme
@@ -41,8 +45,7 @@ def both(q: int, density: float, seed: int, share: float = 1.0) -> tuple[Root, R
     with patch.object(ordering, "ROUND_COST", -1e9):
         found = make_ordering(q, row, column)
         assert found is not None
-        with patch.object(ordering, "MOST_PAIRS", share * found.pairs):
-            found = make_ordering(q, row, column)
+        found = make_ordering(q, row, column, most=share * found.pairs)
     assert found is not None
     values = A[row, column]
     sparse = make_sparse_scheme(found, BORDER).factorize(values, border, corner)
@@ -107,8 +110,8 @@ def elements(q: int, density: float, seed: int) -> tuple[IntArray, IntArray]:
 def test_every_node_once() -> None:
     """Rounds and core share out the nodes; nodes of a round are not neighbours of each other."""
     row, column = elements(300, 0.01, 3)
-    with patch.object(ordering, "ROUND_COST", -1e9), patch.object(ordering, "MOST_PAIRS", 1_500):
-        found = make_ordering(300, row, column)
+    with patch.object(ordering, "ROUND_COST", -1e9):
+        found = make_ordering(300, row, column, most=1_500)
     assert found is not None and 0 < len(found.core) < 250
     parts = [part.nodes for part in found.rounds]
     np.testing.assert_array_equal(np.sort(np.concatenate([*parts, found.core])), np.arange(300))
@@ -141,22 +144,33 @@ def test_a_limit_on_pairs() -> None:
     with patch.object(ordering, "ROUND_COST", -1e9):
         whole = make_ordering(200, row, column)
         assert whole is not None
-        with patch.object(ordering, "MOST_PAIRS", whole.pairs // 2):
-            part = make_ordering(200, row, column)
+        part = make_ordering(200, row, column, most=whole.pairs // 2)
     assert part is not None and part.pairs <= whole.pairs // 2 and len(part.core) > 0
 
 
 def test_hopeless_designs_are_given_up_early() -> None:
     """A core that cannot become small enough is not looked for; one that can is found."""
     row, column = elements(400, 0.02, 9)
-    with patch.object(ordering, "ROUND_COST", -1e9), patch.object(ordering, "MOST_PAIRS", 20_000):
-        found = make_ordering(400, row, column)
+    with patch.object(ordering, "ROUND_COST", -1e9):
+        found = make_ordering(400, row, column, most=20_000)
         assert found is not None and 20 < len(found.core) < 380
         core = len(found.core)
-        assert make_ordering(400, row, column, core) is not None
-        assert make_ordering(400, row, column, core - 1) is None
+        assert make_ordering(400, row, column, core, 20_000) is not None
+        assert make_ordering(400, row, column, core - 1, 20_000) is None
         with patch.object(ordering._Graph, "eliminate", side_effect=AssertionError):
-            assert make_ordering(400, *elements(400, 0.1, 9), 10) is None
+            assert make_ordering(400, *elements(400, 0.1, 9), 10, 20_000) is None
+
+
+def test_cliques_are_not_given_up() -> None:
+    """In a clique every elimination lowers all degrees: d (d + 1) (d + 2) / 6 pairs are enough."""
+    cliques, size = 20, 15
+    low, high = np.tril_indices(size)[::-1]
+    start = size * np.arange(cliques)[:, None]
+    row, column = (start + high).ravel(), (start + low).ravel()
+    pairs = cliques * sum(d * (d + 1) // 2 for d in range(size))
+    with patch.object(ordering, "ROUND_COST", -1e9):
+        found = make_ordering(cliques * size, row, column, 10.0, pairs)
+    assert found is not None and found.pairs == pairs and len(found.core) == 0
 
 
 def test_indefinite() -> None:
@@ -219,3 +233,41 @@ def test_partly_nested_designs_do_not_fill() -> None:
             for model in (sparse, dense)
         )
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-6)
+
+
+def test_another_factor_is_not_eliminated_by_levels_if_that_fills() -> None:
+    """Doctors and patients of a hospital: without the hospitals doctors meet few others."""
+    rng = np.random.default_rng(3)
+    hospitals, doctors, patients = 30, 30, 60
+    patient = np.repeat(np.arange(hospitals * patients), 2)
+    hospital = patient // patients
+    doctor = hospital * doctors + rng.integers(0, doctors, len(patient))
+    y = (
+        rng.standard_normal(hospitals * patients)[patient]
+        + rng.standard_normal(hospitals)[hospital]
+    )
+    y += rng.standard_normal(hospitals * doctors)[doctor] + rng.standard_normal(len(patient))
+    data = {"y": y, "patient": patient, "doctor": doctor, "hospital": hospital}
+    formula = "y ~ 1 + (1 | patient) + (1 | doctor) + (1 | hospital)"
+    with patch.object(plan, "SMALL_COST", 0.0):
+        products = make_problem(build_design(formula, data), reml=True).objective.plan.products
+        chosen = plan.make_plan(products, math.inf)
+    with patch.object(plan, "SMALL_COST", 1e9):
+        first = plan.make_plan(products, math.inf)
+    assert len(first.chain) == 2 and len(chosen.chain) == 1
+    assert chosen.cost < 0.7 * first.cost
+    again = pickle.loads(pickle.dumps(chosen))  # a plan is made again in the same way
+    assert again.chain == chosen.chain
+    model = ranef.fit(formula, data)
+    with patch.object(plan, "SMALL_COST", 0.0):
+        assert ranef.fit(formula, data).objective == pytest.approx(model.objective, abs=1e-7)
+    # where one chain does not fit into memory, the other is taken
+    make = plan._plan
+
+    def refused(products: CrossProducts, chain: tuple[int, ...], limit: float) -> plan.Plan:
+        if len(chain) == 2:
+            raise FitError("too large")
+        return make(products, chain, limit)
+
+    with patch.object(plan, "_plan", refused):
+        assert len(plan.make_plan(products, math.inf).chain) == 1

@@ -64,11 +64,15 @@ class Places(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Kernels:
-    """What every chain factor touches, and which columns it multiplies in full, by factor."""
+    """What every chain factor touches, and which columns it multiplies in full, by factor.
+
+    ``cost`` is predicted, in seconds for an evaluation.
+    """
 
     frame: Frame
     entries: dict[int, Entries]
     heads: dict[int, IntArray]
+    cost: float
 
     @property
     def fills(self) -> bool:
@@ -96,8 +100,9 @@ class Kernels:
 def choose_kernels(products: CrossProducts, chain: tuple[int, ...], frame: Frame) -> Kernels:
     """Return the cheapest kernel of every chain factor; chain and frame are not empty."""
     entries = {e: make_entries(products, e, frame) for e in chain}
-    heads = {e: _head(products.A[e].shape, entries[e], frame, e == chain[0]) for e in chain}
-    return Kernels(frame, entries, heads)
+    found = {e: _head(products.A[e].shape, entries[e], frame, e == chain[0]) for e in chain}
+    heads = {e: head for e, (head, _) in found.items()}
+    return Kernels(frame, entries, heads, sum(cost for _, cost in found.values()))
 
 
 def pattern_layout(kernels: Kernels, last: int) -> Layout | None:
@@ -149,15 +154,17 @@ def make_couplings(
     return couplings
 
 
-def _head(shape: tuple[int, ...], entries: Entries, frame: Frame, first: bool) -> IntArray:
-    """Return the columns to multiply in full: where most levels meet, if that is cheaper."""
+def _head(
+    shape: tuple[int, ...], entries: Entries, frame: Frame, first: bool
+) -> tuple[IntArray, float]:
+    """Return the columns to multiply in full, where most levels meet, and the cost."""
     k, _, count = shape
     columns = frame.columns
     whole, none = np.arange(columns), np.zeros(0, dtype=np.intp)
     listed, full = predicted_cost(shape, entries.touched, columns, first)
     best, cost = (none, listed) if listed <= full else (whole, full)
     if not first or cost < SEARCH_COST:
-        return best
+        return best, cost
     uses = np.bincount(entries.column, minlength=columns)
     by_use = np.argsort(-uses, kind="stable")
     rank = np.argsort(by_use)
@@ -172,7 +179,7 @@ def _head(shape: tuple[int, ...], entries: Entries, frame: Frame, first: bool) -
         if total < cost:
             best, cost = np.sort(by_use[:size]), total
         size = int(size / HEAD_STEP)
-    return best
+    return best, cost
 
 
 def _without(entries: Entries, head: IntArray) -> Entries:

@@ -34,7 +34,7 @@ SLACKS = (1.5, 3.0)
 # Searches for further independent nodes within a round.
 SEARCHES = 3
 # More pairs than this (about 20 bytes each) are not listed.
-MOST_PAIRS = 50_000_000
+MOST_PAIRS = 100_000_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -104,9 +104,19 @@ class Ordering:
         """Number of pairs of neighbours in all rounds."""
         return sum(len(found.upper) for found in self.rounds)
 
+    @property
+    def cost(self) -> float:
+        """Predicted seconds for a root and its selected inverse."""
+        dense = FLOP_COST * float(len(self.core)) ** 3
+        return PAIR_COST * self.pairs + ROUND_COST * len(self.rounds) + dense
+
 
 def make_ordering(
-    q: int, row: IntArray, column: IntArray, largest: float = math.inf
+    q: int,
+    row: IntArray,
+    column: IntArray,
+    largest: float = math.inf,
+    most: float = math.inf,
 ) -> Ordering | None:
     """Choose an order of elimination, or return None where not even one round pays.
 
@@ -119,13 +129,15 @@ def make_ordering(
         among them. An element may come more than once.
     largest : float
         Nodes that the core may have. None is returned as soon as it is clear that it will have
-        more: every node has at least as many neighbours as the one that has fewest now.
+        more: nodes have at least as many pairs of neighbours as in a clique of the smallest degree.
+    most : float
+        Pairs of neighbours that may be listed.
     """
     given = row.astype(np.int64) * q + column
     keys = distinct(given[row != column])
     graph = _Graph(q, keys, q + np.arange(len(keys)))
     place = np.where(row == column, row, q + np.searchsorted(keys, given))
-    rounds = tuple(_rounds(graph, largest))
+    rounds = tuple(_rounds(graph, largest, most))
     if not rounds or int(graph.alive.sum()) > largest:
         return None
     core = np.flatnonzero(graph.alive)
@@ -243,7 +255,7 @@ def _by_two(first: IntArray, second: IntArray, size: int) -> IntArray:
     return order[np.argsort(first.astype(np.uint16)[order], kind="stable")]
 
 
-def _rounds(graph: _Graph, largest: float) -> Iterator[Round]:
+def _rounds(graph: _Graph, largest: float, most: float) -> Iterator[Round]:
     listed = 0
     while True:
         high, low = graph.ends()
@@ -252,7 +264,8 @@ def _rounds(graph: _Graph, largest: float) -> Iterator[Round]:
         if left == 0:
             return
         least = float(degree[graph.alive].min())
-        if left > largest and listed + (left - largest) * least * least / 2.0 > MOST_PAIRS:
+        # a clique of d + 1 nodes takes d (d + 1) (d + 2) / 6 pairs: its degrees fall as it goes
+        if left > largest and listed + (left - largest) * least * (least + 2.0) / 6.0 > most:
             return
         for slack in SLACKS:
             chosen = graph.independent(high, low, degree, slack)
@@ -264,6 +277,6 @@ def _rounds(graph: _Graph, largest: float) -> Iterator[Round]:
         else:
             return
         listed += pairs
-        if listed > MOST_PAIRS:
+        if listed > most:
             return
         yield graph.eliminate(chosen, high, low)

@@ -31,7 +31,7 @@ from ranef.linalg.kernels import (
     pattern_layout,
     predicted_cost,
 )
-from ranef.linalg.ordering import make_ordering
+from ranef.linalg.ordering import MOST_PAIRS, make_ordering
 from ranef.linalg.pattern import BlockPairs, make_frame, oriented
 from ranef.linalg.pattern_block import pattern_block
 from ranef.linalg.root import DenseScheme, Scheme
@@ -51,6 +51,8 @@ BYTES_PER_PAIR = 20.0
 # A block of fewer rows, or with a larger share of elements than this, is dense for LAPACK.
 SMALLEST_SPARSE = 400
 LARGEST_DENSITY = 0.25
+# Another chain is tried where an evaluation is predicted to take longer than this, in seconds.
+SMALL_COST = 0.05
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -80,6 +82,8 @@ class Plan:
         How it updates the dense block; empty where there is none.
     scheme : Scheme
         How the dense block is factorised.
+    cost : float
+        Predicted seconds for one evaluation; only comparisons mean something.
     """
 
     products: CrossProducts
@@ -95,11 +99,12 @@ class Plan:
     border: FloatArray
     coupling: dict[int, Coupling]
     scheme: Scheme
+    cost: float
     whole: bool
 
     def __reduce__(self) -> tuple[object, tuple[object, ...]]:
         """Pickle what the plan was made from: it is many times smaller."""
-        return (_remake, (self.products, self.whole))
+        return (_remake, (self.products, self.chain, self.whole))
 
 
 def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = False) -> Plan:
@@ -118,10 +123,37 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     FitError
         If the dense block would not fit; names the factors and the bytes.
     """
-    shapes = [A.shape for A in products.A]
-    effects = [shape[0] * shape[2] for shape in shapes]
-    chain = () if whole else _chain(products, effects)
-    dense = tuple(f for f in range(len(shapes)) if f not in chain)
+    if whole:
+        return _plan(products, (), memory_limit, whole=True)
+    chain = _chain(products, [A.shape[0] * A.shape[2] for A in products.A])
+    best, refusal = None, None
+    for length in range(len(chain), 0, -1):
+        # eliminating one factor more can fill a block that is sparse without it
+        try:
+            plan = _plan(products, chain[:length], memory_limit)
+        except FitError as error:
+            refusal = refusal or error
+            continue
+        if best is None or plan.cost < best.cost:
+            best = plan
+        if not plan.dense or best.cost < SMALL_COST:
+            break
+    if refusal is not None and best is None:
+        raise refusal
+    return best or _plan(products, chain, memory_limit)
+
+
+def plan_like(plan: Plan, products: CrossProducts) -> Plan:
+    """Return the plan of other cross-products of the same factors, eliminated in the same way."""
+    return _plan(products, plan.chain, math.inf, whole=plan.whole)
+
+
+def _plan(
+    products: CrossProducts, chain: tuple[int, ...], memory_limit: float, *, whole: bool = False
+) -> Plan:
+    """Return the plan for a chain."""
+    effects = [A.shape[0] * A.shape[2] for A in products.A]
+    dense = tuple(f for f in range(len(effects)) if f not in chain)
     offset, q_dense = {}, 0
     for g in dense:
         offset[g] = q_dense
@@ -136,8 +168,10 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
     limit = _Limit(products, dense, memory_limit)
     limit = limit.less(BYTES_PER_BORDER * (products.p + 1) * sum(effects), "the border")
     block: Block
+    cost = 0.0
     if chain and dense:
         kernels = choose_kernels(products, chain, frame)
+        cost = kernels.cost
         limit = limit.less(kernels.bytes, f"lists of {kernels.pairs} pairs of levels")
         layout = None if kernels.fills else pattern_layout(kernels, chain[-1])
         if layout is None:
@@ -149,7 +183,7 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
             coupling = make_couplings(products, chain, kernels, layout, parents)
     else:
         block = pattern_block(frame, _observed(products, dense), products.p + 1)
-    scheme = _scheme(block, products.p + 1, limit, whole)
+    scheme, own_cost = _scheme(block, products.p + 1, limit, whole)
     border = np.concatenate(
         [products.C[g].reshape(products.p + 1, -1) for g in dense]
         or [np.zeros((products.p + 1, 0))],
@@ -169,13 +203,14 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         border,
         coupling,
         scheme,
+        cost + own_cost,
         whole,
     )
 
 
-def _remake(products: CrossProducts, whole: bool) -> Plan:
+def _remake(products: CrossProducts, chain: tuple[int, ...], whole: bool) -> Plan:
     """Return the plan of unpickled cross-products; it fitted into memory before."""
-    return make_plan(products, float("inf"), whole=whole)
+    return _plan(products, chain, math.inf, whole=whole)
 
 
 def _key(f: int, g: int) -> tuple[int, int]:
@@ -230,23 +265,26 @@ def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatAr
     return parent, values
 
 
-def _scheme(block: Block, border: int, limit: _Limit, whole: bool) -> Scheme:
-    """Return how the block is factorised: in rounds where it has few elements, or by LAPACK."""
+def _scheme(block: Block, border: int, limit: _Limit, whole: bool) -> tuple[Scheme, float]:
+    """Return how the block is factorised, in rounds or by LAPACK, and the seconds it may take."""
     position, q = block.position, block.q
+    dense_cost = FLOP_COST * float(q + border) ** 3
     if position is None:
-        return DenseScheme(None)
+        return DenseScheme(None), dense_cost
     limit = limit.less(BYTES_PER_ELEMENT * len(position), f"{len(position)} elements")
     if not whole and q >= SMALLEST_SPARSE and len(position) <= LARGEST_DENSITY * 0.5 * q * q:
         column, row = np.divmod(position, q + border)
-        ordering = make_ordering(q, row, column, math.sqrt(limit.left / BYTES_PER_CELL) - border)
+        largest = math.sqrt(limit.left / BYTES_PER_CELL) - border
+        most = min(MOST_PAIRS, 0.5 * limit.left / BYTES_PER_PAIR)
+        ordering = make_ordering(q, row, column, largest, most)
         if ordering is not None:
             size = len(ordering.core) + border
             needed = BYTES_PER_CELL * size**2 + BYTES_PER_PAIR * ordering.pairs
             limit.less(needed, _numbers(size))
-            return make_sparse_scheme(ordering, border)
+            return make_sparse_scheme(ordering, border), ordering.cost
     size = q + border
     limit.less(BYTES_PER_CELL * size**2, _numbers(size))
-    return DenseScheme(position)
+    return DenseScheme(position), dense_cost
 
 
 def _numbers(size: int) -> str:

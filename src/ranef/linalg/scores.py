@@ -12,7 +12,6 @@ columns, and its plan.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -20,7 +19,7 @@ import numpy as np
 
 from ranef.linalg.elimination import Factorization, factorize
 from ranef.linalg.information import responses
-from ranef.linalg.plan import make_plan
+from ranef.linalg.plan import plan_like
 from ranef.linalg.solution import fixed_scores
 from ranef.typing import FloatArray
 
@@ -66,7 +65,7 @@ def direction_scores(
         ),
         D=D,
     )
-    solved = factorize(make_plan(wider, math.inf, whole=f.plan.whole), f.T)
+    solved = factorize(plan_like(f.plan, wider), f.T)
     if solved is None:
         raise np.linalg.LinAlgError("the mixed-model equations are numerically singular")
     L = solved.root.corner[: p + m, :p]

@@ -26,11 +26,13 @@ from ranef.typing import FloatArray
 MAX_EVALUATIONS = 200
 # Exact curvature is worth its cost where the Newton decrement is below the first number, if it
 # costs little or if the decrement has not fallen to the second times that at the last point; and
-# anywhere if it has not fallen to the third so many times.
+# further away if it has not fallen to the third so many times. Far from the minimum it may lead
+# to another one.
 EXACT_BELOW = 0.1
 SLOW = 0.05
 STALLED = 0.5
 PATIENCE = 2
+STALLED_BELOW = 5.0
 # Steps are lengthened at most so many times.
 LONGEST = 20.0
 # Standard deviation at which a direction of zero variance is opened at the start.
@@ -124,7 +126,8 @@ class Pace:
         self.before = decrement
         if self.stalled < PATIENCE:
             self.stretch = 1.0
-        return ((slow or cheap) and decrement < EXACT_BELOW) or self.stalled >= PATIENCE
+        near = decrement < EXACT_BELOW and (slow or cheap)
+        return near or (self.stalled >= PATIENCE and decrement < STALLED_BELOW)
 
     def learn(self, ratio: float) -> None:
         """Take note of how much more the criterion fell than was promised.
@@ -176,8 +179,15 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
     while True:
         curvature, decrement = curvature_at(here, pace)
         noise = rounding_noise(here)
-        if decrement < max(control.tol, noise):
-            return _polish(surface, here, curvature, evaluations)
+        enough = max(control.tol, noise)
+        if decrement * pace.stretch < enough:
+            hessian = here.exact()
+            if hessian is not None:  # it has the last word, and makes the last step
+                pace.stretch = 1.0
+                curvature = Curvature.of(hessian)
+                decrement = curvature.decrement(here.gradient)
+        if decrement * pace.stretch < enough:
+            return _polish(surface, here, curvature, pace.stretch, evaluations)
         x = here.chart.read(here.T)
         while True:
             if evaluations >= limit:
@@ -191,7 +201,7 @@ def newton(surface: Surface, start: Factors, control: Control) -> Optimum:
             if there is not None and there.value <= here.value + noise:
                 break
             pace.stretch = 1.0
-            radius = length / 4.0
+            radius = min(radius, length / 4.0)
             if radius < 1e-10 * max(1.0, float(np.sqrt(x @ x))):
                 return Optimum(here.T, here.value, evaluations, False, here)
         ratio = (here.value - there.value) / promised if promised > 0 else 0.0
@@ -224,16 +234,13 @@ def _leave_zero(surface: Surface, here: Evaluation) -> tuple[Evaluation, int]:
     return (here if there is None or there.value >= here.value else there), 1
 
 
-def _polish(surface: Surface, here: Evaluation, curvature: Curvature, evaluations: int) -> Optimum:
-    """Take the last, converged step without derivatives; keep it unless it is worse.
-
-    With exact curvature its error is of second order; the certificate asks for that too.
-    """
-    hessian = here.exact()
-    if hessian is not None:
-        curvature = Curvature.of(hessian)
-    step, _ = curvature.step(here.gradient, 1.0)
-    moved = here.chart.write(here.T, here.chart.read(here.T) + step)
+def _polish(
+    surface: Surface, here: Evaluation, curvature: Curvature, stretch: float, evaluations: int
+) -> Optimum:
+    """Take the last, converged step without derivatives; keep it unless it is worse."""
+    x = here.chart.read(here.T)
+    step = stretch * curvature.step(here.gradient, max(1.0, float(np.sqrt(x @ x))))[0]
+    moved = here.chart.write(here.T, x + step)
     value = surface.value(moved)
     if value <= here.value + rounding_noise(here):
         return Optimum(moved, value, evaluations, False, here)
