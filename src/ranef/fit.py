@@ -54,10 +54,10 @@ def fit(
     formula : str
         For example ``"Reaction ~ Days + (Days | Subject)"``.
     data : pandas or polars DataFrame, pyarrow Table, or dict of columns
-        Or data larger than memory, which are read in chunks, twice: the path or pattern of
-        Parquet, Feather or CSV files, a pyarrow Dataset, a polars LazyFrame, a DuckDB relation,
-        a Dask DataFrame, a list of data frames, or a function that returns an iterator of them.
-        The model then keeps no rows.
+        Or data larger than memory, which are read in chunks, twice: the path, pattern or list of
+        paths of Parquet, Feather or CSV files, a pyarrow Dataset, a polars LazyFrame, a DuckDB
+        relation, a Dask DataFrame, a list of data frames, or a function that returns an iterator
+        of them. The model then keeps no rows.
     reml : bool
         REML (default) or maximum likelihood.
     weights : str or array (n,), optional

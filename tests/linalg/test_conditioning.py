@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from ranef.linalg import triangular
+from ranef.linalg import conditioning, triangular
 from ranef.linalg.conditioning import fixed_basis, whitening
 from ranef.typing import FloatArray
 
@@ -32,12 +32,15 @@ KEPT = {"aliased": [0, 1, 2, 3, 5], "zero column": [1, 2, 3, 4]}
 
 @pytest.mark.parametrize("name", MATRICES)
 @pytest.mark.parametrize("weighted", [False, True])
-@pytest.mark.parametrize("kind", ["dense", "sparse"])
+@pytest.mark.parametrize("kind", ["dense", "sparse", "wide"])
 def test_fixed_basis(name: str, weighted: bool, kind: str) -> None:
     """Kept columns, their factor, the least-squares estimate and residual are numpy's."""
     X = MATRICES[name]
     root = np.sqrt(WEIGHTS) if weighted else None
-    with patch.object(triangular, "ROWS_PER_BLOCK", 64):
+    with (
+        patch.object(triangular, "ROWS_PER_BLOCK", 64),
+        patch.object(conditioning, "LARGEST_SPARSE_QR", -1.0 if kind == "wide" else 2e10),
+    ):
         basis = fixed_basis(
             np.asfortranarray(X) if kind == "dense" else sparse.csc_array(X), Y, root
         )
@@ -54,6 +57,27 @@ def test_fixed_basis(name: str, weighted: bool, kind: str) -> None:
     np.testing.assert_allclose(basis.estimate * norms, estimate, rtol=1e-9, atol=1e-7)
     logdet = float(np.log(np.linalg.svd(scaled, compute_uv=False)).sum() + np.log(norms).sum())
     assert basis.logdet == pytest.approx(logdet, abs=1e-7)
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_wide_sparse_columns_far_from_zero(weighted: bool) -> None:
+    """Cross-products of centred columns find rank and factor at a mean of a million deviations."""
+    levels = np.arange(N) % 20
+    indicators = (levels[:, None] == np.arange(1, 20)).astype(float)
+    x = np.round(RNG.standard_normal(N), 6)
+    good = np.column_stack([np.ones(N), indicators, x, x**2])
+    far = np.column_stack([good[:, :20], 1e6 + x, 2e6 - 3.0 * x, x**2])  # one column is aliased
+    root = np.sqrt(WEIGHTS) if weighted else None
+    with patch.object(conditioning, "LARGEST_SPARSE_QR", -1.0):
+        basis = fixed_basis(sparse.csc_array(far), Y, root)
+    assert basis.kept.tolist() == [*range(21), 22]
+    w = np.ones(N) if root is None else root
+    expected = np.linalg.lstsq(w[:, None] * good, w * Y, rcond=None)[0]
+    # coefficients other than the intercept are those of the centred columns
+    np.testing.assert_allclose(basis.estimate[1:], expected[1:], rtol=1e-8, atol=1e-9)
+    _, triangle = np.linalg.qr(w[:, None] * good)
+    logdet = float(np.log(np.abs(triangle.diagonal())).sum())
+    assert basis.logdet == pytest.approx(logdet, abs=1e-9)
 
 
 def test_a_large_mean_costs_no_digits() -> None:

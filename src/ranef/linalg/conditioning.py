@@ -179,8 +179,35 @@ def _independent(
     if factor is not None:
         return np.arange(width), factor, False
     if not isinstance(X, np.ndarray) and float(n) * width * width > LARGEST_SPARSE_QR:
-        return *independent_by_gram(gram), False
+        return *_independent_centred(X, gram, root_weights), False
     return *independent_columns(stacked_factor(_row_blocks(X, root_weights), width)), True
+
+
+def _independent_centred(
+    X: sparse.csc_array, gram: FloatArray, root_weights: FloatArray | None
+) -> tuple[IntArray, FloatArray]:
+    """Return independent columns and R from cross-products of columns that were centred.
+
+    Only columns without zeros beside an intercept, the first column, are: of indicators and their
+    products with numbers, cross-products lose nothing. With X = X_c (I + e_0 m'), e_0 the intercept
+    and m the means, R = R_c (I + e_0 m'), which is upper triangular too.
+    """
+    n, width = X.shape
+    full = np.diff(X.indptr) == n
+    means = np.zeros(width)
+    first = X[:, [0]].toarray()[:, 0]
+    if full[0] and (first == 1.0).all():
+        weights = np.ones(n) if root_weights is None else root_weights**2
+        numbers = np.flatnonzero(full)[1:]
+        means[numbers] = (X[:, numbers].T @ weights) / weights.sum()
+        gram = gram.copy()
+        for j in numbers:  # one after another: a column of n numbers at a time
+            centred = (X[:, [j]].toarray()[:, 0] - means[j]) * weights
+            products = X.T @ centred - means * centred.sum()
+            gram[j], gram[:, j] = products, products
+    kept, R = independent_by_gram(gram)
+    R[0] += R[0, 0] * means[kept]
+    return kept, R
 
 
 def whitening(
