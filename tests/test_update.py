@@ -211,3 +211,14 @@ def test_streamed_data() -> None:
         streamed.update(reml=False)
     again = streamed.update(". ~ . - (Days | Subject) + (1 | Subject)", data)
     assert again.objective == pytest.approx(1786.46508539, abs=1e-5)
+
+
+def test_streamed_data_with_weights() -> None:
+    """The column of the weights is known by its name, so that other data are weighted too."""
+    data = sleepstudy()
+    streamed = ranef.fit(FORMULA, [data[:90], data[90:]], weights="w")
+    again = streamed.update("log(.) ~ .", data)
+    fresh = ranef.fit("log(Reaction) ~ Days + (Days | Subject)", data, weights="w")
+    assert again.objective == pytest.approx(fresh.objective, abs=1e-9)
+    plain = streamed.update(". ~ .", data, weights=None)
+    assert plain.objective == pytest.approx(1743.62827196, abs=1e-7)

@@ -179,15 +179,15 @@ def _own_offset(design: Design) -> Any:
 
 def _weights_of_data(design: Design) -> str | None:
     """Return the column that the weights came from; other data have it, too."""
+    name = weights_column(design)
+    if name is not None:
+        return name
     try:
         if design.weights is None:
             return None
-        name = weights_column(design)
-    except NoRowsError:  # streamed data: the name of the column is not kept
-        name = None
-    if name is None:
-        raise _unknown("weights")
-    return name
+    except NoRowsError:  # streamed data with weights, from a file that does not tell their name
+        pass
+    raise _unknown("weights")
 
 
 def _offset_of_data(design: Design) -> str | None:
