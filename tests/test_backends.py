@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,19 +71,6 @@ def several_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
         module = importlib.import_module(f"ranef.{name}")
         for constant, value in limit.items():
             monkeypatch.setattr(module, constant, value)
-
-
-@pytest.fixture(scope="module")
-def dask_client() -> Iterator[Any]:
-    """Start two worker processes of one thread each."""
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 def numbers(found: Any) -> FloatArray:

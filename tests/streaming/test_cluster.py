@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import os
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,19 +26,6 @@ FORMULA = "y ~ x + scale(z) + f + (x | g) + (1 | h)"
 def data() -> pd.DataFrame:
     """Return rows that tests must not change."""
     return make_data(600)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
-    """Start two worker processes of one thread each."""
-    distributed = pytest.importorskip("distributed")
-    with (
-        distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None
-        ) as cluster,
-        distributed.Client(cluster) as client,
-    ):
-        yield client
 
 
 @pytest.mark.parametrize("count", [1, 2, 7, 30])
@@ -70,16 +56,16 @@ def test_errors_name_the_partition(data: pd.DataFrame) -> None:
             ranef.fit("y ~ nowhere + (1 | g)", frame)
 
 
-def test_two_worker_processes(client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
+def test_two_worker_processes(dask_client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
     """A Parquet data set on two workers."""
     pytest.importorskip("pyarrow")
     dd.from_pandas(data, npartitions=6).to_parquet(tmp_path / "parts")
     frame = dd.read_parquet(tmp_path / "parts")
     assert_agree(ranef.fit(FORMULA, data), ranef.fit(FORMULA, frame))
-    assert len(client.scheduler_info()["workers"]) == 2
+    assert len(dask_client.scheduler_info()["workers"]) == 2
 
 
-def test_a_worker_dies(client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
+def test_a_worker_dies(dask_client: Any, data: pd.DataFrame, tmp_path: Path) -> None:
     """One worker process ends in each pass; its work is done again."""
     frame = dd.from_pandas(data, npartitions=8)
     marks = tmp_path / "marks"
