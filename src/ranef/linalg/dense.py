@@ -55,10 +55,25 @@ def inverse_from_factor(L: FloatArray) -> FloatArray:
     return result
 
 
+def times(left: FloatArray, right: FloatArray) -> FloatArray:
+    """Return left @ right: beside large factors by the BLAS that factorises them."""
+    if left.shape[0] <= SMALL:
+        small: FloatArray = left @ right
+        return small
+    return product(left, right)
+
+
 def product(left: FloatArray, right: FloatArray) -> FloatArray:
-    """Return left @ right for row-major matrices, row-major; a transposed view is not copied."""
-    result: FloatArray = blas.dgemm(1.0, right.T, left.T).T
+    """Return left @ right, row-major; row-major matrices and their transposes are not copied."""
+    a, turn_a = _column_major(right)
+    b, turn_b = _column_major(left)
+    result: FloatArray = blas.dgemm(1.0, a, b, trans_a=turn_a, trans_b=turn_b).T
     return result
+
+
+def _column_major(matrix: FloatArray) -> tuple[FloatArray, int]:
+    """Return a column-major matrix, and whether it must be transposed to be ``matrix``.T."""
+    return (matrix, 1) if matrix.flags.f_contiguous else (matrix.T, 0)
 
 
 def gram(matrix: FloatArray) -> FloatArray:

@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ranef.linalg import levels
-from ranef.linalg.dense import gram, solve_lower
+from ranef.linalg.dense import gram, solve_lower, times
 from ranef.linalg.elimination import Factorization, dense_rows
 from ranef.linalg.levels import add_by_level, scale_columns
 from ranef.linalg.plan import Plan
@@ -51,14 +51,14 @@ def projected_products(
     for f_i in set(factor):
         mine = [i for i in range(m) if factor[i] == f_i]
         stack = np.stack([directions[i] for i in mine]).reshape(len(mine), -1)
-        total[:, mine] = X[f_i].reshape(m, -1) @ stack.T
-        corner[mine] = stack @ products.C[f_i][:p].reshape(p, stack.shape[1]).T
+        total[:, mine] = times(X[f_i].reshape(m, -1), stack.T)
+        corner[mine] = times(stack, products.C[f_i][:p].reshape(p, stack.shape[1]).T)
     for i, e in enumerate(plan.chain):
         part = f.chain[e]
         XK = levels.multiply(X[e], part.K)
         flat = XK.reshape(m, -1)
-        total -= flat @ X[e].reshape(m, -1).T
-        corner -= flat @ part.C[:p].reshape(p, flat.shape[1]).T
+        total -= times(flat, X[e].reshape(m, -1).T)
+        corner -= times(flat, part.C[:p].reshape(p, flat.shape[1]).T)
         for g in plan.chain[i + 1 :]:
             count = products.A[g].shape[2]
             X[g] = X[g] - add_by_level(plan.parents[e, g], levels.multiply(X[e], part.KW[g]), count)
@@ -71,7 +71,7 @@ def projected_products(
         right[dense_rows(plan, g)] = scale_columns(X[g].reshape(m, -1), f.T[g]).T
     right[plan.q_dense : -1] = corner.T
     forward = f.root.forward(right)[:-1]
-    total -= forward.T @ forward
+    total -= times(forward.T, forward)
     result: FloatArray = 0.5 * (total + total.T)
     return result
 
@@ -156,15 +156,17 @@ def single_moments(f: Factorization, reml: bool) -> Moments:
     k = part.G.shape[0]
     N = part.residual()
     V = levels.multiply(part.G, N).reshape(k * k, -1)
-    M = V @ V.T
+    M = times(V, V.T)
     p = f.plan.products.p
     if reml and p:
         CN = levels.multiply(part.C[:p], N).reshape(p, -1)
         E = solve_lower(f.root.corner[:p, :p], CN)
         E = E.reshape(p, k, -1)
         EE = levels.multiply(levels.transpose(E), E).reshape(k * k, -1)
-        U = (E.reshape(p * k, -1) @ E.reshape(p * k, -1).T).reshape(p, k, p, k)
-        M = M - V @ EE.T - EE @ V.T
+        flat = E.reshape(p * k, -1)
+        U = times(flat, flat.T).reshape(p, k, p, k)
+        mixed = times(V, EE.T)
+        M = M - mixed - mixed.T
         M = M.reshape(k, k, k, k) + np.einsum("rxsz,rysw->xyzw", U, U)
     return {(e, e): M.reshape(k, k, k, k)}
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from ranef.linalg.dense import times
 from ranef.typing import FloatArray, IntArray
 
 # Above this size the Python loop over rows and columns costs more than LAPACK's batches.
@@ -48,8 +49,8 @@ def multiply_left(matrix: FloatArray, blocks: FloatArray) -> FloatArray:
     """Return matrix @ blocks_j for one matrix and every level: (m, k), (k, l, J) -> (m, l, J)."""
     if matrix.shape == (1, 1):  # also keeps a threaded matrix product from waking its threads
         return blocks * float(matrix[0, 0])
-    product: FloatArray = matrix @ blocks.reshape(blocks.shape[0], -1)
-    return product.reshape(matrix.shape[0], *blocks.shape[1:])
+    found = times(matrix, blocks.reshape(blocks.shape[0], -1))
+    return found.reshape(matrix.shape[0], *blocks.shape[1:])
 
 
 def multiply_right(blocks: FloatArray, matrix: FloatArray) -> FloatArray:
@@ -65,8 +66,7 @@ def sum_products(left: FloatArray, right: FloatArray) -> FloatArray:
     if left.shape[0] == right.shape[0] == 1:  # without BLAS, as above
         total: FloatArray = np.einsum("alj,blj->ab", left, right)
         return total
-    product: FloatArray = left.reshape(left.shape[0], -1) @ right.reshape(right.shape[0], -1).T
-    return product
+    return times(left.reshape(left.shape[0], -1), right.reshape(right.shape[0], -1).T)
 
 
 def transpose(blocks: FloatArray) -> FloatArray:
