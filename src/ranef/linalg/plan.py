@@ -14,6 +14,7 @@ dense block, the chain goes on as long as that saves more than the elimination i
 
 from __future__ import annotations
 
+import contextlib
 import math
 from dataclasses import dataclass
 
@@ -31,6 +32,15 @@ from ranef.linalg.kernels import (
     pattern_layout,
     predicted_cost,
 )
+from ranef.linalg.memory import (
+    BYTES_PER_BORDER,
+    BYTES_PER_CELL,
+    BYTES_PER_ELEMENT,
+    BYTES_PER_PAIR,
+    BYTES_PER_STORED_CELL,
+    Limit,
+    numbers,
+)
 from ranef.linalg.ordering import MOST_PAIRS, make_ordering
 from ranef.linalg.pattern import BlockPairs, make_frame, oriented
 from ranef.linalg.pattern_block import pattern_block
@@ -40,14 +50,6 @@ from ranef.typing import FloatArray, IntArray
 
 SMALL_MODEL = 60
 CHAIN_FLOPS = 5e7
-# Peak bytes (two evaluations live at once), measured on blocks of 2 500 to 3 700 rows: for a cell
-# of a matrix that LAPACK factorises, of one whose values are all stored besides, and for a stored
-# element of a pattern; for a column of the border; for a pair of neighbours in a round.
-BYTES_PER_CELL = 35.0
-BYTES_PER_STORED_CELL = 75.0
-BYTES_PER_ELEMENT = 100.0
-BYTES_PER_BORDER = 40.0
-BYTES_PER_PAIR = 20.0
 # A block of fewer rows, or with a larger share of elements than this, is dense for LAPACK.
 SMALLEST_SPARSE = 400
 LARGEST_DENSITY = 0.25
@@ -127,20 +129,33 @@ def make_plan(products: CrossProducts, memory_limit: float, *, whole: bool = Fal
         return _plan(products, (), memory_limit, whole=True)
     chain = _chain(products, [A.shape[0] * A.shape[2] for A in products.A])
     best, refusal = None, None
-    for length in range(len(chain), 0, -1):
+    try:
+        best = _plan(products, chain, memory_limit)
+    except FitError as error:
+        refusal = error
+    for length in range(len(chain) - 1, 0, -1):
         # eliminating one factor more can fill a block that is sparse without it
-        try:
-            plan = _plan(products, chain[:length], memory_limit)
-        except FitError as error:
-            refusal = refusal or error
-            continue
-        if best is None or plan.cost < best.cost:
-            best = plan
-        if not plan.dense or best.cost < SMALL_COST:
+        if best is not None and (not best.dense or best.cost < SMALL_COST):
             break
-    if refusal is not None and best is None:
+        most = math.inf if best is None else best.cost
+        if _may_be_sparse(products, chain[:length], most):
+            with contextlib.suppress(FitError):
+                plan = _plan(products, chain[:length], memory_limit)
+                best = plan if plan.cost < most else best
+    if best is None:
+        assert refusal is not None
         raise refusal
-    return best or _plan(products, chain, memory_limit)
+    return best
+
+
+def _may_be_sparse(products: CrossProducts, chain: tuple[int, ...], most: float) -> bool:
+    """Tell whether a shorter chain can cost less than ``most``: if few elements remain non-zero."""
+    dense = tuple(f for f in range(len(products.A)) if f not in chain)
+    kernels = choose_kernels(products, chain, make_frame(products, dense))
+    if kernels.fills or kernels.cost >= most:
+        return False
+    layout = pattern_layout(kernels, chain[-1])
+    return layout is not None and layout.length <= LARGEST_DENSITY * 0.5 * kernels.frame.columns**2
 
 
 def plan_like(plan: Plan, products: CrossProducts) -> Plan:
@@ -165,7 +180,7 @@ def _plan(
     parents = {link: parent for link, (parent, _) in nesting.items()}
     coupling: dict[int, Coupling] = {}
     frame = make_frame(products, dense)
-    limit = _Limit(products, dense, memory_limit)
+    limit = Limit(products, dense, memory_limit)
     limit = limit.less(BYTES_PER_BORDER * (products.p + 1) * sum(effects), "the border")
     block: Block
     cost = 0.0
@@ -175,7 +190,7 @@ def _plan(
         limit = limit.less(kernels.bytes, f"lists of {kernels.pairs} pairs of levels")
         layout = None if kernels.fills else pattern_layout(kernels, chain[-1])
         if layout is None:
-            limit.less(BYTES_PER_STORED_CELL * size**2, _numbers(size))
+            limit.less(BYTES_PER_STORED_CELL * size**2, numbers(size))
             block = FullBlock(frame)
             coupling = make_couplings(products, chain, kernels, block, parents)
         else:
@@ -265,7 +280,7 @@ def _nesting(products: CrossProducts, e: int, g: int) -> tuple[IntArray, FloatAr
     return parent, values
 
 
-def _scheme(block: Block, border: int, limit: _Limit, whole: bool) -> tuple[Scheme, float]:
+def _scheme(block: Block, border: int, limit: Limit, whole: bool) -> tuple[Scheme, float]:
     """Return how the block is factorised, in rounds or by LAPACK, and the seconds it may take."""
     position, q = block.position, block.q
     dense_cost = FLOP_COST * float(q + border) ** 3
@@ -280,39 +295,11 @@ def _scheme(block: Block, border: int, limit: _Limit, whole: bool) -> tuple[Sche
         if ordering is not None:
             size = len(ordering.core) + border
             needed = BYTES_PER_CELL * size**2 + BYTES_PER_PAIR * ordering.pairs
-            limit.less(needed, _numbers(size))
+            limit.less(needed, numbers(size))
             return make_sparse_scheme(ordering, border), ordering.cost
     size = q + border
-    limit.less(BYTES_PER_CELL * size**2, _numbers(size))
+    limit.less(BYTES_PER_CELL * size**2, numbers(size))
     return DenseScheme(position), dense_cost
-
-
-def _numbers(size: int) -> str:
-    return f"a dense block of {size} x {size} numbers"
-
-
-@dataclass(frozen=True, slots=True)
-class _Limit:
-    """The bytes that are left for these factors, and those spent on them before."""
-
-    products: CrossProducts
-    dense: tuple[int, ...]
-    left: float
-    spent: float = 0.0
-
-    def less(self, needed: float, what: str) -> _Limit:
-        """Return what is left after so many bytes; raise FitError if they are too many."""
-        if needed > self.left:
-            A, names = self.products.A, self.products.names
-            factors = [f"{names[g]} ({A[g].shape[0] * A[g].shape[2]} effects)" for g in self.dense]
-            total, available = (self.spent + needed) / 1e9, (self.spent + self.left) / 1e9
-            raise FitError(
-                f"the grouping factors are crossed, and {', '.join(factors) or 'none of them'} "
-                f"would need {what}, beside {self.products.p} fixed effects: about {total:.1f} GB; "
-                f"{available:.1f} GB are available. Use fewer levels, random-effects columns or "
-                "fixed effects there, or a machine with more memory."
-            )
-        return _Limit(self.products, self.dense, self.left - needed, self.spent + needed)
 
 
 def _observed(products: CrossProducts, dense: tuple[int, ...]) -> BlockPairs:
