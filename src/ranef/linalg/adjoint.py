@@ -28,7 +28,6 @@ import numpy as np
 from ranef.linalg import levels
 from ranef.linalg.coupling import Coupling
 from ranef.linalg.elimination import Eliminated, Factorization, dense_rows
-from ranef.linalg.levels import scale_columns
 from ranef.typing import FloatArray
 
 
@@ -64,9 +63,7 @@ def _chain(
         return {}, {}
     if plan.dense:
         values = _scaled(f, values)
-        border = np.concatenate(
-            [scale_columns(border[:, dense_rows(plan, g)], f.T[g].T) for g in plan.dense], axis=1
-        )
+        border = plan.block.frame.scaled(border, tuple(T.T for T in f.T))
     return _chain_gradient(f, values, border, corner)
 
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from ranef.linalg.crossproducts import CrossProducts
+from ranef.linalg.pattern import Frame
 from ranef.typing import FloatArray, IntArray
 
 Factors = tuple[FloatArray, ...]
@@ -21,6 +22,11 @@ Factors = tuple[FloatArray, ...]
 
 class Block(Protocol):
     """What can be done with values of H, or of another symmetric matrix like it."""
+
+    @property
+    def frame(self) -> Frame:
+        """The factors of the block."""
+        ...
 
     @property
     def q(self) -> int:

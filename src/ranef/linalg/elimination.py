@@ -154,7 +154,7 @@ def factorize(plan: Plan, T: tuple[FloatArray, ...]) -> Factorization | None:
         chain[e] = Eliminated(G[e], K, C[e], CK, {g: W[e, g] for g in later}, KW, B.get(e))
     left = plan.block.left(values, T)
     scaled = plan.block.congruent(values, T, left)
-    root = plan.scheme.factorize(scaled, scaled_border(plan, T, border), corner)
+    root = plan.scheme.factorize(scaled, plan.block.frame.scaled(border, T), corner)
     if root is None:
         return None
     fixed = root.corner.diagonal()
@@ -188,15 +188,6 @@ def _hand_on(
     return above.with_values(
         entries - levels.add_by_level(own.lift[g], taken, entries.shape[1])[:, 0]
     )
-
-
-def scaled_border(plan: Plan, T: tuple[FloatArray, ...], border: FloatArray) -> FloatArray:
-    """Return a border (m, q_dense) times T."""
-    out = np.empty_like(border)
-    for g in plan.dense:
-        rows = dense_rows(plan, g)
-        out[:, rows] = levels.scale_columns(border[:, rows], T[g])
-    return out
 
 
 def dense_rows(plan: Plan, g: int) -> slice:

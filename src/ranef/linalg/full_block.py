@@ -9,7 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from ranef.linalg import levels
 from ranef.linalg.block import Factors
 from ranef.linalg.crossproducts import CrossProducts
 from ranef.linalg.dense import complete, product
@@ -68,14 +67,6 @@ class FullBlock:
             for b in range(k_h)
         ]
 
-    def _times_factors(self, rows: FloatArray, T: Factors) -> FloatArray:
-        """Return rows (m, q) times T."""
-        out = np.empty_like(rows)
-        for g in self.frame.dense:
-            mine = self.frame.rows(g)
-            out[:, mine] = levels.scale_columns(rows[:, mine], T[g])
-        return out
-
     def left(self, values: FloatArray, T: Factors) -> Factors:
         """See `Block`: nothing, it would be as large as H."""
         return ()
@@ -84,8 +75,8 @@ class FullBlock:
         """See `Block`."""
         H = self.square(values)
         if max(self.frame.widths) > 1:
-            half = self._times_factors(H, T)
-            return self._times_factors(np.ascontiguousarray(half.T), T).ravel()
+            half = self.frame.scaled(H, T)
+            return self.frame.scaled(np.ascontiguousarray(half.T), T).ravel()
         counts = [self.frame.shape(g)[1] for g in self.frame.dense]
         scale = np.repeat([float(T[g][0, 0]) for g in self.frame.dense], counts)
         out: FloatArray = H * scale
@@ -106,7 +97,7 @@ class FullBlock:
                 slab = np.arange(start, min(start + ROWS_AT_ONCE, count)) + first
                 parts = [slice(slab[0] + a * count, slab[-1] + 1 + a * count) for a in range(k)]
                 for a, rows in enumerate(parts):
-                    HT = self._times_factors(H[rows], T)
+                    HT = self.frame.scaled(H[rows], T)
                     for b, others in enumerate(parts):
                         Y[g][a, b] += np.vdot(HT, V[others])
         return Y

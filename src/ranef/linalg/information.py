@@ -127,8 +127,7 @@ def whole_moments(f: Factorization, reml: bool) -> Moments:
     q, fixed = whole.q_dense, whole.products.p if reml else 0
     H = whole.block.square(f.values)
     right = np.zeros((whole.size, q), order="F")
-    for g in whole.dense:
-        right[dense_rows(whole, g)] = scale_columns(H[:, dense_rows(whole, g)], T[g]).T
+    right[:q] = whole.block.frame.scaled(H, T).T
     right[q : q + fixed] = f.border[:fixed]
     forward = f.root.forward(right)[: q + fixed]
     W = H - gram(forward.T)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ranef.linalg.crossproducts import CrossProducts
+from ranef.linalg.levels import scale_columns
 from ranef.typing import FloatArray, IntArray
 
 PAIRS_PER_SLAB = 1 << 18
@@ -55,6 +56,14 @@ class Frame:
         at = self.dense.index(g)
         start = sum(k * J for k, J in zip(self.widths[:at], self.counts[:at], strict=True))
         return slice(start, start + self.widths[at] * self.counts[at])
+
+    def scaled(self, rows: FloatArray, T: tuple[FloatArray, ...]) -> FloatArray:
+        """Return rows (m, q_dense) times T: every level's numbers by the matrix of its factor."""
+        out = np.empty_like(rows)
+        for g in self.dense:
+            mine = self.rows(g)
+            out[:, mine] = scale_columns(rows[:, mine], T[g])
+        return out
 
 
 def make_frame(products: CrossProducts, dense: tuple[int, ...]) -> Frame:

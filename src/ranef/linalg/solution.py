@@ -17,7 +17,6 @@ import numpy as np
 
 from ranef.linalg import levels
 from ranef.linalg.elimination import Factorization, dense_rows
-from ranef.linalg.levels import scale_columns
 from ranef.typing import FloatArray
 
 
@@ -88,11 +87,9 @@ def back_substitute(
     plan, m = f.plan, len(weights)
     b: dict[int, FloatArray] = {}
     t: dict[int, FloatArray] = {}
-    effects = np.empty_like(u)
+    effects = plan.block.frame.scaled(u, tuple(T.T for T in f.T))
     for g in plan.dense:
-        rows = dense_rows(plan, g)
-        effects[:, rows] = scale_columns(u[:, rows], f.T[g].T)
-        b[g] = effects[:, rows].reshape(m, *plan.products.A[g].shape[1:])
+        b[g] = effects[:, dense_rows(plan, g)].reshape(m, *plan.products.A[g].shape[1:])
     if plan.dense:
         rest = weights @ f.border - plan.block.times(effects, f.values)
         for g in plan.dense:

@@ -12,8 +12,7 @@ import numpy as np
 from scipy import sparse
 
 from ranef.linalg.dense import inverse_from_factor
-from ranef.linalg.elimination import Factorization, dense_rows
-from ranef.linalg.levels import scale_columns
+from ranef.linalg.elimination import Factorization
 from ranef.linalg.root import DenseRoot, symmetric
 from ranef.typing import FloatArray, IntArray
 
@@ -40,27 +39,19 @@ class Remaining:
         if self.whole is not None:
             product: FloatArray = rows @ self.whole
             return product
-        f, q = self.f, self.f.plan.q_dense
+        f, q, frame = self.f, self.f.plan.q_dense, self.f.plan.block.frame
+        transposed = tuple(T.T for T in f.T)
         out = np.empty(rows.shape)
         step = max(1, SOLVE_BYTES // (8 * f.plan.size))
         for first in range(0, rows.shape[0], step):
             part = rows[first : first + step]
             full = part.toarray() if sparse.issparse(part) else np.asarray(part)
             right = np.zeros((f.plan.size, len(full)))
-            right[:q] = self._scaled(full).T
+            right[:q] = frame.scaled(full, f.T).T
             half = f.root.forward(right)
             half[q:] = 0.0  # the border plays no part where beta is known
-            out[first : first + step] = self._scaled(f.root.backward(half)[:q].T, transposed=True)
+            out[first : first + step] = frame.scaled(f.root.backward(half)[:q].T, transposed)
         return out
-
-    def _scaled(self, rows: FloatArray, *, transposed: bool = False) -> FloatArray:
-        """Return rows times T, or T'."""
-        plan = self.f.plan
-        parts = [
-            scale_columns(rows[:, dense_rows(plan, g)], T.T if transposed else T)
-            for g, T in ((g, self.f.T[g]) for g in plan.dense)
-        ]
-        return np.concatenate(parts, axis=1)
 
     def elements(self, rows: IntArray, columns: IntArray) -> FloatArray:
         """Return the elements at ``rows`` and ``columns``, which are broadcast."""
@@ -99,8 +90,7 @@ def remaining_covariance(f: Factorization) -> Remaining:
     if not isinstance(f.root, DenseRoot):
         return Remaining(f, None)
     M = symmetric(inverse_from_factor(np.array(f.root.L[:q, :q], order="F")))
+    transposed = tuple(T.T for T in f.T)
     for _ in range(2):  # both sides
-        M = np.concatenate(
-            [scale_columns(M[:, dense_rows(plan, g)], f.T[g].T) for g in plan.dense], axis=1
-        ).T
+        M = plan.block.frame.scaled(M, transposed).T
     return Remaining(f, M)
